@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>    // std::derived_from
+#include <type_traits> // std::remove_cvref_t
+
+namespace car::inline v0 {
+
+/// A backend is a type in the call: `car::loss(car::scalar, p, c, labels)`. Kernels overload on it.
+struct backend_base {};
+
+template <class B>
+concept backend = std::derived_from<std::remove_cvref_t<B>, backend_base>;
+
+/// The formula as a loop, in double arithmetic. Every op has it; the others are measured against it.
+struct scalar_backend : backend_base {};
+inline constexpr scalar_backend scalar{};
+
+/// What a call without a backend runs on.
+inline constexpr scalar_backend default_backend{};
+
+} // namespace car::inline v0

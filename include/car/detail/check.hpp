@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "../view.hpp" // what is checked
+#include "fail.hpp"    // fail, shape_text
+
+#include <algorithm>        // std::min, std::max
+#include <cmath>            // std::isfinite
+#include <cstddef>          // std::ptrdiff_t
+#include <cstdint>          // std::uintptr_t
+#include <initializer_list> // the arrays of a call
+#include <limits>           // the largest size
+#include <string>           // messages
+
+namespace car::inline v0::detail {
+
+/// The memory of an array: element sizes and strides in bytes, so that arrays of different types can be compared.
+struct footprint {
+    const char* name = nullptr;
+    const void* data = nullptr;
+    std::ptrdiff_t rows = 0, cols = 0, row_stride = 0, col_stride = 0, width = 0;
+
+    bool empty() const { return data == nullptr || rows == 0 || cols == 0; }
+    std::ptrdiff_t first() const {
+        return std::min<std::ptrdiff_t>(0, (rows - 1) * row_stride) + std::min<std::ptrdiff_t>(0, (cols - 1) * col_stride);
+    }
+    std::ptrdiff_t last() const { // one past the end
+        return std::max<std::ptrdiff_t>(0, (rows - 1) * row_stride) + std::max<std::ptrdiff_t>(0, (cols - 1) * col_stride) + width;
+    }
+    bool same(const footprint& other) const {
+        return data == other.data && width == other.width && (rows < 2 || row_stride == other.row_stride) &&
+               (cols < 2 || col_stride == other.col_stride);
+    }
+};
+
+template <class T>
+footprint footprint_of(const char* name, const matrix_view<T>& m) {
+    constexpr std::ptrdiff_t width = sizeof(T);
+    return {name, m.data, m.rows, m.cols, m.row_stride * width, m.col_stride * width, width};
+}
+template <class T>
+footprint footprint_of(const char* name, const vector_view<T>& v) {
+    constexpr std::ptrdiff_t width = sizeof(T);
+    return {name, v.data, v.size, 1, v.stride * width, width, width};
+}
+inline footprint footprint_of(const char* name, const label_view& labels) {
+    const auto width = static_cast<std::ptrdiff_t>(labels.width());
+    return {name, labels.data(), labels.size(), 1, labels.stride() * width, width, width};
+}
+
+/// Do two arrays share memory? Exact for disjoint ranges and for blocks of one matrix side by side; otherwise, yes.
+inline bool overlap(const footprint& a, const footprint& b) {
+    if (a.empty() || b.empty()) return false;
+    const auto base_a = reinterpret_cast<std::uintptr_t>(a.data), base_b = reinterpret_cast<std::uintptr_t>(b.data);
+    const auto begin_a = base_a + static_cast<std::uintptr_t>(a.first()), end_a = base_a + static_cast<std::uintptr_t>(a.last());
+    const auto begin_b = base_b + static_cast<std::uintptr_t>(b.first()), end_b = base_b + static_cast<std::uintptr_t>(b.last());
+    if (end_a <= begin_b || end_b <= begin_a) return false;
+
+    const auto side_by_side = [](std::ptrdiff_t period, std::ptrdiff_t other, std::ptrdiff_t cells_a, std::ptrdiff_t cells_b,
+                                 std::ptrdiff_t stride_a, std::ptrdiff_t stride_b, std::ptrdiff_t width_a, std::ptrdiff_t width_b,
+                                 std::uintptr_t from, std::uintptr_t to) {
+        if (period != other || period <= 0 || stride_a <= 0 || stride_b <= 0) return false;
+        const auto distance = static_cast<std::ptrdiff_t>(to - from) % period;
+        const auto offset = distance < 0 ? distance + period : distance;
+        return offset >= (cells_a - 1) * stride_a + width_a && offset + (cells_b - 1) * stride_b + width_b <= period;
+    };
+    return !side_by_side(a.row_stride, b.row_stride, a.cols, b.cols, a.col_stride, b.col_stride, a.width, b.width, base_a, base_b) &&
+           !side_by_side(a.col_stride, b.col_stride, a.rows, b.rows, a.row_stride, b.row_stride, a.width, b.width, base_a, base_b);
+}
+
+/// The checks of a call, each of which fails with a message that begins `car::<op>:`.
+class checker {
+    std::string op_;
+
+  public:
+    explicit checker(const char* op) : op_(std::string("car::") + op + ": ") {}
+
+    [[noreturn]] void fail(const std::string& message) const { detail::fail(op_ + message); }
+
+    void require(bool condition, const char* message) const {
+        if (!condition) fail(message);
+    }
+
+    void finite(const char* name, double value) const {
+        if (!std::isfinite(value)) fail(std::string(name) + " is " + std::to_string(value) + ", expected a finite number");
+    }
+    void positive(const char* name, double value) const {
+        if (!(std::isfinite(value) && value > 0)) fail(std::string(name) + " is " + std::to_string(value) + ", expected a positive number");
+    }
+
+    /// A matrix that can be read: at least one column, no negative or overflowing size, memory behind it.
+    void readable(const footprint& m) const {
+        const auto size = shape_text(m.rows, m.cols);
+        if (m.rows < 0) fail(std::string(m.name) + " has shape " + size + ", expected no negative size");
+        if (m.cols < 1) fail(std::string(m.name) + " has shape " + size + ", expected at least one column");
+        const auto limit = static_cast<double>(std::numeric_limits<std::ptrdiff_t>::max());
+        const auto reach = [](double cells, double stride) { return (cells > 1 ? cells - 1 : 0) * std::abs(stride); };
+        if (static_cast<double>(m.rows) * static_cast<double>(m.cols) > limit / 16 ||
+            reach(static_cast<double>(m.rows), static_cast<double>(m.row_stride)) +
+                    reach(static_cast<double>(m.cols), static_cast<double>(m.col_stride)) > limit / 4)
+            fail(std::string(m.name) + " has shape " + size + ", which is larger than memory");
+        if (m.rows != 0 && m.data == nullptr) fail(std::string(m.name) + " is null, expected " + size + " elements");
+    }
+
+    void shape(const footprint& m, std::ptrdiff_t rows, std::ptrdiff_t cols) const {
+        if (m.rows != rows || m.cols != cols)
+            fail(std::string(m.name) + " has shape " + shape_text(m.rows, m.cols) + ", expected " + shape_text(rows, cols));
+        readable(m);
+    }
+
+    /// Outputs may be exactly the input they are paired with. Any other shared memory is refused.
+    struct output {
+        footprint array;
+        const void* in_place_of = nullptr;
+    };
+    void separate(std::initializer_list<output> outputs, std::initializer_list<footprint> inputs) const {
+        for (auto out = outputs.begin(); out != outputs.end(); ++out) {
+            const footprint& a = out->array;
+            if (a.empty()) continue;
+            const auto rows = std::abs(a.row_stride), cols = std::abs(a.col_stride);
+            const bool distinct = (a.rows < 2 || rows >= (a.cols - 1) * cols + a.width || cols >= (a.rows - 1) * rows + a.width) &&
+                                  (a.rows < 2 || rows >= a.width) && (a.cols < 2 || cols >= a.width);
+            if (!distinct) fail(std::string(a.name) + " has strides that make its elements overlap");
+            for (const footprint& b : inputs) {
+                const bool in_place = out->in_place_of == b.data && a.same(b);
+                if (!in_place && overlap(a, b)) fail(std::string(a.name) + " overlaps " + b.name);
+            }
+            for (auto other = outputs.begin(); other != out; ++other) {
+                if (overlap(a, other->array)) fail(std::string(a.name) + " overlaps " + other->array.name);
+            }
+        }
+    }
+
+    /// Every label is a class or the ignored index.
+    void labels(const label_view& labels, std::ptrdiff_t rows, std::ptrdiff_t classes, std::int64_t ignore_index) const {
+        if (labels.size() != rows)
+            fail("labels has size " + std::to_string(labels.size()) + ", expected " + std::to_string(rows) + ", one for each row");
+        require(rows == 0 || labels.data() != nullptr, "labels is null");
+        for (std::ptrdiff_t i = 0; i != rows; ++i) {
+            const std::int64_t label = labels[i];
+            if (label != ignore_index && (label < 0 || label >= classes))
+                fail("label in row " + std::to_string(i) + " is " + std::to_string(label) + ", expected 0 to " + std::to_string(classes - 1) +
+                     " or ignore_index " + std::to_string(ignore_index));
+        }
+    }
+};
+
+} // namespace car::inline v0::detail

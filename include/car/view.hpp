@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>       // rows of fixed size
+#include <concepts>    // std::convertible_to, std::integral
+#include <cstddef>     // std::ptrdiff_t
+#include <cstdint>     // std::int64_t, labels are read as
+#include <iterator>    // std::data, std::size
+#include <limits>      // labels above the range of std::int64_t
+#include <type_traits> // the conversions of pointers
+
+namespace car::inline v0 {
+
+/// Where an array lives. A view of the host's memory does not convert to one of a device's, nor back.
+struct host {};
+
+/// A vector that somebody else owns: `data[i * stride]`, i < size.
+template <class T>
+struct vector_view;
+
+/// A matrix that somebody else owns: `data[i * row_stride + j * col_stride]`, i < rows, j < cols; strides count elements.
+template <class T, class Space = host>
+struct matrix_view;
+
+/// How a type becomes a matrix_view. Adapters specialise it: `static matrix_view<T or const T> view(M&)`.
+template <class M>
+struct view_traits {};
+
+/// Anything that becomes a matrix_view: the views, adapted matrices, contiguous rows of fixed size.
+template <class M>
+concept matrix = requires(M& m) { view_traits<std::remove_cv_t<M>>::view(m); };
+
+/// The matrix_view of a matrix; elements are const where the matrix is.
+template <class M>
+    requires matrix<std::remove_reference_t<M>>
+constexpr auto view(M&& m) {
+    return view_traits<std::remove_cvref_t<M>>::view(m);
+}
+
+namespace detail {
+
+template <class From, class To>
+concept qualifies_to = std::convertible_to<From (*)[], To (*)[]>; // the same type, perhaps more const
+
+template <class R>
+concept contiguous = requires(R& r) {
+    { std::data(r) } -> std::convertible_to<const volatile void*>;
+    { std::size(r) } -> std::convertible_to<std::size_t>;
+};
+
+template <class R>
+using element = std::remove_pointer_t<decltype(std::data(std::declval<R&>()))>;
+
+template <class M>
+inline constexpr bool is_view = false;
+template <class T, class Space>
+inline constexpr bool is_view<matrix_view<T, Space>> = true;
+
+template <class M>
+using viewed = typename decltype(car::view(std::declval<M&>()))::element_type;
+
+} // namespace detail
+
+/// The arithmetic type of a matrix: float or double.
+template <matrix M>
+using scalar_of = std::remove_const_t<detail::viewed<M>>;
+
+template <class T>
+struct vector_view {
+    using element_type = T;
+
+    T* data = nullptr;
+    std::ptrdiff_t size = 0;
+    std::ptrdiff_t stride = 1;
+
+    constexpr vector_view() = default;
+    constexpr vector_view(T* first, std::ptrdiff_t count, std::ptrdiff_t step = 1) : data(first), size(count), stride(step) {}
+
+    /// From a contiguous range.
+    template <class R>
+        requires(detail::contiguous<R> && !matrix<std::remove_reference_t<R>> && detail::qualifies_to<detail::element<R>, T>)
+    constexpr vector_view(R&& range) : data(std::data(range)), size(static_cast<std::ptrdiff_t>(std::size(range))) {}
+
+    /// From another view, or a matrix of one row or one column. Any other shape is a vector of size -1, which every call refuses.
+    template <class R>
+        requires(matrix<std::remove_reference_t<R>> && detail::qualifies_to<detail::viewed<std::remove_reference_t<R>>, T>)
+    constexpr vector_view(R&& m) {
+        const auto v = car::view(m);
+        data = v.data;
+        size = v.cols == 1 ? v.rows : v.rows == 1 ? v.cols : -1;
+        stride = v.cols == 1 ? v.row_stride : v.col_stride;
+    }
+
+    template <class U>
+        requires(!std::same_as<U, T> && detail::qualifies_to<U, T>)
+    constexpr vector_view(const vector_view<U>& v) : data(v.data), size(v.size), stride(v.stride) {}
+
+    constexpr T& operator[](std::ptrdiff_t i) const { return data[i * stride]; }
+    constexpr explicit operator bool() const { return data != nullptr; }
+};
+
+template <class T, class Space>
+struct matrix_view {
+    using element_type = T;
+
+    T* data = nullptr;
+    std::ptrdiff_t rows = 0;
+    std::ptrdiff_t cols = 0;
+    std::ptrdiff_t row_stride = 0;
+    std::ptrdiff_t col_stride = 1;
+
+    constexpr matrix_view() = default;
+
+    /// Contiguous rows.
+    constexpr matrix_view(T* first, std::ptrdiff_t height, std::ptrdiff_t width) : matrix_view(first, height, width, width) {}
+
+    /// Rows `row_step` elements apart; columns 1 apart, or `col_step`.
+    constexpr matrix_view(T* first, std::ptrdiff_t height, std::ptrdiff_t width, std::ptrdiff_t row_step, std::ptrdiff_t col_step = 1)
+        : data(first), rows(height), cols(width), row_stride(row_step), col_stride(col_step) {}
+
+    /// From anything that has view_traits.
+    template <class M>
+        requires(matrix<std::remove_reference_t<M>> && !detail::is_view<std::remove_cvref_t<M>> && std::same_as<Space, host> &&
+                 detail::qualifies_to<detail::viewed<std::remove_reference_t<M>>, T>)
+    constexpr matrix_view(M&& m) : matrix_view(car::view(m)) {}
+
+    template <class U>
+        requires(!std::same_as<U, T> && detail::qualifies_to<U, T>)
+    constexpr matrix_view(const matrix_view<U, Space>& m) : matrix_view(m.data, m.rows, m.cols, m.row_stride, m.col_stride) {}
+
+    constexpr T& operator()(std::ptrdiff_t i, std::ptrdiff_t j) const { return data[i * row_stride + j * col_stride]; }
+    constexpr vector_view<T> row(std::ptrdiff_t i) const { return {data + i * row_stride, cols, col_stride}; }
+    constexpr explicit operator bool() const { return data != nullptr; }
+};
+
+/// A matrix that is only read; its type follows the first matrix of the call.
+template <class T>
+using input = matrix_view<const std::type_identity_t<T>>;
+
+template <class T>
+struct view_traits<matrix_view<T>> {
+    static constexpr matrix_view<T> view(const matrix_view<T>& m) { return m; }
+};
+
+namespace detail {
+
+template <class Row>
+struct fixed_row {};
+template <class T, std::size_t Cols>
+struct fixed_row<std::array<T, Cols>> {
+    using type = T;
+    static constexpr std::ptrdiff_t cols = Cols;
+};
+template <class T, std::size_t Cols>
+struct fixed_row<const std::array<T, Cols>> : fixed_row<std::array<const T, Cols>> {};
+
+} // namespace detail
+
+/// Rows of fixed size in a contiguous range: std::vector<std::array<float, 10>>, std::span<...>.
+template <class R>
+    requires(detail::contiguous<R> && requires { typename detail::fixed_row<detail::element<R>>::type; })
+struct view_traits<R> {
+    template <class Rows>
+    static constexpr auto view(Rows& rows) {
+        using row = detail::fixed_row<detail::element<Rows>>;
+        using T = typename row::type;
+        static_assert(sizeof(*std::data(rows)) == sizeof(T) * row::cols);
+        T* first = std::size(rows) ? std::data(*std::data(rows)) : nullptr;
+        return matrix_view<T>(first, static_cast<std::ptrdiff_t>(std::size(rows)), row::cols);
+    }
+};
+
+/// A built-in matrix, T[rows][cols].
+template <class T, std::size_t Rows, std::size_t Cols>
+struct view_traits<T[Rows][Cols]> {
+    static constexpr matrix_view<T> view(T (&m)[Rows][Cols]) { return {m[0], Rows, Cols}; }
+    static constexpr matrix_view<const T> view(const T (&m)[Rows][Cols]) { return {m[0], Rows, Cols}; }
+};
+
+/// Class indices of any integer type, read as std::int64_t: a contiguous range, a strided view, or a matrix of one row or column.
+class label_view {
+    const void* data_ = nullptr;
+    std::ptrdiff_t size_ = 0;
+    std::ptrdiff_t stride_ = 1;
+    std::size_t width_ = 0;
+    std::int64_t (*read_)(const void*, std::ptrdiff_t) = nullptr;
+
+    template <class Int>
+    static std::int64_t read(const void* data, std::ptrdiff_t at) {
+        const Int label = static_cast<const Int*>(data)[at];
+        if constexpr (std::unsigned_integral<Int> && sizeof(Int) == sizeof(std::int64_t)) {
+            constexpr auto top = static_cast<Int>(std::numeric_limits<std::int64_t>::max());
+            return static_cast<std::int64_t>(label < top ? label : top); // out of range for every matrix that fits in memory
+        } else {
+            return static_cast<std::int64_t>(label);
+        }
+    }
+
+  public:
+    label_view() = default;
+
+    template <class Int>
+        requires(std::integral<Int> && !std::same_as<std::remove_cv_t<Int>, bool>)
+    label_view(const vector_view<Int>& labels)
+        : data_(labels.data), size_(labels.size), stride_(labels.stride), width_(sizeof(Int)), read_(read<std::remove_cv_t<Int>>) {}
+
+    template <class R>
+        requires(detail::contiguous<R> && !matrix<std::remove_reference_t<R>> && std::integral<std::remove_cv_t<detail::element<R>>> &&
+                 !std::same_as<std::remove_cv_t<detail::element<R>>, bool>)
+    label_view(R&& labels) : label_view(vector_view<detail::element<R>>(labels)) {}
+
+    template <class M>
+        requires(matrix<std::remove_reference_t<M>> && std::integral<scalar_of<std::remove_reference_t<M>>> &&
+                 !std::same_as<scalar_of<std::remove_reference_t<M>>, bool>)
+    label_view(M&& labels) : label_view(vector_view<detail::viewed<std::remove_reference_t<M>>>(labels)) {}
+
+    std::int64_t operator[](std::ptrdiff_t i) const { return read_(data_, i * stride_); }
+    const void* data() const { return data_; }
+    std::ptrdiff_t size() const { return size_; }
+    std::ptrdiff_t stride() const { return stride_; }
+    std::size_t width() const { return width_; }
+};
+
+} // namespace car::inline v0
