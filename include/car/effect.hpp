@@ -20,8 +20,8 @@ inline effect_result summary(const moments& effects, const effect_options& optio
     effect_result result{.mean = effects.mean(), .standard_error = effects.standard_error(), .count = effects.count()};
     double width = std::numeric_limits<double>::quiet_NaN();
     if (effects.count() > 1) {
-        width = options.interval == interval::normal ? normal_quantile(options.level)
-                                                     : student_t_quantile(options.level, effects.count() - 1);
+        width =
+            options.interval == interval::normal ? normal_quantile(options.level) : student_t_quantile(options.level, effects.count() - 1);
     }
     result.lower = result.mean - width * result.standard_error;
     result.upper = result.mean + width * result.standard_error;
@@ -73,8 +73,8 @@ row_status row_effects(const char* op, const Backend& on, const matrix_view<cons
 /// Cost      each input read once from memory; allocates nothing.
 /// Source    OccludeNet, Eq. 1.
 template <backend Backend, matrix P>
-effect_result effect(const Backend& on, const P& p, input<scalar_of<const P>> c, const label_view& labels, const effect_options& options = {},
-                     const effect_arrays<scalar_of<const P>>& arrays = {}) {
+effect_result effect(const Backend& on, const P& p, input<scalar_of<const P>> c, const label_view& labels,
+                     const effect_options& options = {}, const effect_arrays<scalar_of<const P>>& arrays = {}) {
     detail::moments effects;
     const auto add = [&](std::ptrdiff_t, double effect) { effects.add(effect); };
     const row_status status = detail::row_effects<scalar_of<const P>>("effect", on, view(p), c, labels, options, arrays.row_effect, add);
@@ -111,7 +111,8 @@ class effect_accumulator {
     row_status add(const P& p, input<scalar_of<const P>> c, const label_view& labels) {
         const matrix_view<const scalar_of<const P>> factual = view(p);
         if (factual.cols != classes())
-            detail::checker("effect_accumulator::add").fail("p has " + std::to_string(factual.cols) + " columns, expected " + std::to_string(classes()));
+            detail::checker("effect_accumulator::add")
+                .fail("p has " + std::to_string(factual.cols) + " columns, expected " + std::to_string(classes()));
         return detail::row_effects<scalar_of<const P>>("effect_accumulator::add", default_backend, factual, c, labels, options_, {},
                                                        [&](std::ptrdiff_t label, double effect) {
                                                            all_.add(effect);
@@ -121,7 +122,8 @@ class effect_accumulator {
 
     void merge(const effect_accumulator& other) {
         if (other.classes() != classes())
-            detail::checker("effect_accumulator::merge").fail("other has " + std::to_string(other.classes()) + " classes, expected " + std::to_string(classes()));
+            detail::checker("effect_accumulator::merge")
+                .fail("other has " + std::to_string(other.classes()) + " classes, expected " + std::to_string(classes()));
         all_.merge(other.all_);
         for (std::size_t k = 0; k != classes_.size(); ++k) classes_[k].merge(other.classes_[k]);
     }
@@ -132,7 +134,8 @@ class effect_accumulator {
     /// Requires  0 <= label < classes.
     effect_result of_class(std::ptrdiff_t label) const {
         if (label < 0 || label >= classes())
-            detail::checker("effect_accumulator::of_class").fail("label is " + std::to_string(label) + ", expected 0 to " + std::to_string(classes() - 1));
+            detail::checker("effect_accumulator::of_class")
+                .fail("label is " + std::to_string(label) + ", expected 0 to " + std::to_string(classes() - 1));
         return detail::summary(classes_[static_cast<std::size_t>(label)], options_);
     }
 };

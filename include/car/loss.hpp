@@ -57,7 +57,8 @@ loss_result loss(const Backend& on, const P& p, input<scalar_of<const P>> c, con
     check.positive("temperature", options.temperature);
     check.positive("logit_scale", options.logit_scale);
     if (options.divisor) check.positive("divisor", *options.divisor);
-    check.require(options.reduction != reduction::none || arrays.row_loss || rows == 0, "row_loss is null, expected N elements for reduction::none");
+    check.require(options.reduction != reduction::none || arrays.row_loss || rows == 0,
+                  "row_loss is null, expected N elements for reduction::none");
     check.require(options.kl_target == kl_target::prediction || options.flow == flow::full || options.flow == flow::stop_counterfactual,
                   "flow is one that kl_target::label does not have, expected full or stop_counterfactual");
 

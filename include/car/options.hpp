@@ -46,12 +46,12 @@ struct loss_options {
 /// The optional arrays of a call. All but `upstream` are written.
 template <class T>
 struct loss_arrays {
-    matrix_view<T> grad_p = {};                ///< N x C: d value / d p
-    matrix_view<T> grad_c = {};                ///< N x C: d value / d c
-    vector_view<T> row_loss = {};              ///< N: cross-entropy + alpha * divergence; 0 where ignored
-    vector_view<T> row_cross_entropy = {};     ///< N
-    vector_view<T> row_divergence = {};        ///< N
-    vector_view<const T> upstream = {};        ///< N: factor of each row's gradients; 1 where not given
+    matrix_view<T> grad_p = {};            ///< N x C: d value / d p
+    matrix_view<T> grad_c = {};            ///< N x C: d value / d c
+    vector_view<T> row_loss = {};          ///< N: cross-entropy + alpha * divergence; 0 where ignored
+    vector_view<T> row_cross_entropy = {}; ///< N
+    vector_view<T> row_divergence = {};    ///< N
+    vector_view<const T> upstream = {};    ///< N: factor of each row's gradients; 1 where not given
 };
 
 /// What is wrong with a row's values: every class masked, or a NaN or an infinity where there is no answer. Values are never an

@@ -28,14 +28,14 @@ struct view_traits {};
 
 /// Anything that becomes a matrix_view: the views, adapted matrices, contiguous rows of fixed size.
 template <class M>
-concept matrix = requires(M& m) { view_traits<std::remove_cv_t<M>>::view(m); };
+concept matrix = requires(M& m) {
+    view_traits<std::remove_cv_t<M>>::view(m);
+};
 
 /// The matrix_view of a matrix; elements are const where the matrix is.
 template <class M>
     requires matrix<std::remove_reference_t<M>>
-constexpr auto view(M&& m) {
-    return view_traits<std::remove_cvref_t<M>>::view(m);
-}
+constexpr auto view(M&& m) { return view_traits<std::remove_cvref_t<M>>::view(m); }
 
 namespace detail {
 
@@ -83,7 +83,7 @@ struct vector_view {
 
     /// From another view, or a matrix of one row or one column. Any other shape is a vector of size -1, which every call refuses.
     template <class R>
-        requires(matrix<std::remove_reference_t<R>> && detail::qualifies_to<detail::viewed<std::remove_reference_t<R>>, T>)
+        requires(matrix<std::remove_reference_t<R>>&& detail::qualifies_to<detail::viewed<std::remove_reference_t<R>>, T>)
     constexpr vector_view(R&& m) {
         const auto v = car::view(m);
         data = v.data;
@@ -158,7 +158,7 @@ struct fixed_row<const std::array<T, Cols>> : fixed_row<std::array<const T, Cols
 
 /// Rows of fixed size in a contiguous range: std::vector<std::array<float, 10>>, std::span<...>.
 template <class R>
-    requires(detail::contiguous<R> && requires { typename detail::fixed_row<detail::element<R>>::type; })
+    requires(detail::contiguous<R>&& requires { typename detail::fixed_row<detail::element<R>>::type; })
 struct view_traits<R> {
     template <class Rows>
     static constexpr auto view(Rows& rows) {
@@ -172,10 +172,11 @@ struct view_traits<R> {
 
 /// A built-in matrix, T[rows][cols].
 template <class T, std::size_t Rows, std::size_t Cols>
-struct view_traits<T[Rows][Cols]> {
-    static constexpr matrix_view<T> view(T (&m)[Rows][Cols]) { return {m[0], Rows, Cols}; }
-    static constexpr matrix_view<const T> view(const T (&m)[Rows][Cols]) { return {m[0], Rows, Cols}; }
-};
+struct view_traits<T[Rows][Cols]>{static constexpr matrix_view<T> view(T(&m)[Rows][Cols]){return {m[0], Rows, Cols};
+} // namespace car::inline v0
+static constexpr matrix_view<const T> view(const T (&m)[Rows][Cols]) { return {m[0], Rows, Cols}; }
+}
+;
 
 /// Class indices of any integer type, read as std::int64_t: a contiguous range, a strided view, or a matrix of one row or column.
 class label_view {
@@ -210,7 +211,7 @@ class label_view {
     label_view(R&& labels) : label_view(vector_view<detail::element<R>>(labels)) {}
 
     template <class M>
-        requires(matrix<std::remove_reference_t<M>> && std::integral<scalar_of<std::remove_reference_t<M>>> &&
+        requires(matrix<std::remove_reference_t<M>>&& std::integral<scalar_of<std::remove_reference_t<M>>> &&
                  !std::same_as<scalar_of<std::remove_reference_t<M>>, bool>)
     label_view(M&& labels) : label_view(vector_view<detail::viewed<std::remove_reference_t<M>>>(labels)) {}
 

@@ -76,8 +76,6 @@ inline double weighted_phi(const split& a, double e, const split& d) {
 }
 
 /// -e expm1(-d), e = exp(a), likewise.
-inline double weighted_fall(const split& a, double e, const split& d) {
-    return d.high < -2 ? e - exp(a - d) : -e * std::expm1(-d.high);
-}
+inline double weighted_fall(const split& a, double e, const split& d) { return d.high < -2 ? e - exp(a - d) : -e * std::expm1(-d.high); }
 
 } // namespace car::inline v0::detail

@@ -70,12 +70,12 @@ inline bool overlap(const footprint& a, const footprint& b) {
 
 /// The checks of a call, each of which fails with a message that begins `car::<op>:`.
 class checker {
-    std::string op_;
+    const char* op_;
 
   public:
-    explicit checker(const char* op) : op_(std::string("car::") + op + ": ") {}
+    explicit checker(const char* op) : op_(op) {}
 
-    [[noreturn]] void fail(const std::string& message) const { detail::fail(op_ + message); }
+    [[noreturn]] void fail(const std::string& message) const { detail::fail(std::string("car::") + op_ + ": " + message); }
 
     void require(bool condition, const char* message) const {
         if (!condition) fail(message);
@@ -90,16 +90,17 @@ class checker {
 
     /// A matrix that can be read: at least one column, no negative or overflowing size, memory behind it.
     void readable(const footprint& m) const {
-        const auto size = shape_text(m.rows, m.cols);
-        if (m.rows < 0) fail(std::string(m.name) + " has shape " + size + ", expected no negative size");
-        if (m.cols < 1) fail(std::string(m.name) + " has shape " + size + ", expected at least one column");
+        const auto size = [&] { return shape_text(m.rows, m.cols); };
+        if (m.rows < 0) fail(std::string(m.name) + " has shape " + size() + ", expected no negative size");
+        if (m.cols < 1) fail(std::string(m.name) + " has shape " + size() + ", expected at least one column");
         const auto limit = static_cast<double>(std::numeric_limits<std::ptrdiff_t>::max());
         const auto reach = [](double cells, double stride) { return (cells > 1 ? cells - 1 : 0) * std::abs(stride); };
         if (static_cast<double>(m.rows) * static_cast<double>(m.cols) > limit / 16 ||
             reach(static_cast<double>(m.rows), static_cast<double>(m.row_stride)) +
-                    reach(static_cast<double>(m.cols), static_cast<double>(m.col_stride)) > limit / 4)
-            fail(std::string(m.name) + " has shape " + size + ", which is larger than memory");
-        if (m.rows != 0 && m.data == nullptr) fail(std::string(m.name) + " is null, expected " + size + " elements");
+                    reach(static_cast<double>(m.cols), static_cast<double>(m.col_stride)) >
+                limit / 4)
+            fail(std::string(m.name) + " has shape " + size() + ", which is larger than memory");
+        if (m.rows != 0 && m.data == nullptr) fail(std::string(m.name) + " is null, expected " + size() + " elements");
     }
 
     void shape(const footprint& m, std::ptrdiff_t rows, std::ptrdiff_t cols) const {
@@ -139,8 +140,8 @@ class checker {
         for (std::ptrdiff_t i = 0; i != rows; ++i) {
             const std::int64_t label = labels[i];
             if (label != ignore_index && (label < 0 || label >= classes))
-                fail("label in row " + std::to_string(i) + " is " + std::to_string(label) + ", expected 0 to " + std::to_string(classes - 1) +
-                     " or ignore_index " + std::to_string(ignore_index));
+                fail("label in row " + std::to_string(i) + " is " + std::to_string(label) + ", expected 0 to " +
+                     std::to_string(classes - 1) + " or ignore_index " + std::to_string(ignore_index));
         }
     }
 };

@@ -8,7 +8,7 @@
 #include <string>    // messages
 
 #if (defined(__FAST_MATH__) || defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) && !defined(CAR_ALLOW_FAST_MATH)
-#error "car: -ffast-math removes the NaN and infinity rules and the error bounds of this library; define CAR_ALLOW_FAST_MATH to give them up"
+#error "car: -ffast-math takes away the NaN rules and the error bounds; define CAR_ALLOW_FAST_MATH to give them up"
 #endif
 
 namespace car::inline v0::detail {

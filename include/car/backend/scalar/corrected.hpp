@@ -15,8 +15,8 @@ void corrected_softmax(scalar_backend, const matrix_view<const T>& p, const matr
 }
 
 template <class T>
-void corrected_softmax_vjp(scalar_backend, const matrix_view<const T>& y, const matrix_view<const T>& upstream, const matrix_view<T>& grad_p,
-                           const matrix_view<T>& grad_c, double scale, double strength) noexcept {
+void corrected_softmax_vjp(scalar_backend, const matrix_view<const T>& y, const matrix_view<const T>& upstream,
+                           const matrix_view<T>& grad_p, const matrix_view<T>& grad_c, double scale, double strength) noexcept {
     for (std::ptrdiff_t i = 0; i != y.rows; ++i) {
         detail::compensated_sum mean, mass; // y sums to 1 only to rounding; what is missing may not leak into the gradient
         for (std::ptrdiff_t k = 0; k != y.cols; ++k) {

@@ -76,7 +76,7 @@ struct prediction_divergence {
     divergence_slope slope(std::ptrdiff_t k, const split& a, double e, flow how) const {
         if (!std::isfinite(terms.divergence)) return {nan, how == flow::full || how == flow::stop_factual ? nan : 0};
         const split d = distance(row, k, state.centre);
-        const split w = d - split{-terms.shift}; // log(P_k / Y_k)
+        const split w = d - split{-terms.shift};                        // log(P_k / Y_k)
         const double fall = detail::weighted_fall(a, e, w) / terms.sum; // P_k - Y_k
         switch (how) {
         case flow::full: return {full(a, e, w), fall};
@@ -205,7 +205,8 @@ loss_result loss(scalar_backend, const matrix_view<const T>& p, const matrix_vie
         }
         cross_entropy.add(row.cross_entropy);
         divergence.add(row.divergence);
-        if (arrays.row_loss) arrays.row_loss[i] = static_cast<T>(row.cross_entropy + (options.alpha != 0 ? options.alpha * row.divergence : 0));
+        if (arrays.row_loss)
+            arrays.row_loss[i] = static_cast<T>(row.cross_entropy + (options.alpha != 0 ? options.alpha * row.divergence : 0));
         if (arrays.row_cross_entropy) arrays.row_cross_entropy[i] = static_cast<T>(row.cross_entropy);
         if (arrays.row_divergence) arrays.row_divergence[i] = static_cast<T>(row.divergence);
         if (row.what == fault::none) continue;
