@@ -60,14 +60,14 @@ inline row_state merge(const row_state& one, const row_state& other) {
 /// What a row's state says.
 ///
 ///     log_sum     log S:  lse(p) = M + log S
-///     shift       log E_P[exp(-d)]:  log(P_k / Y_k) = d_k + shift
+///     shift       log E_P[exp(-d)]:  log(P_k / Y_k) = d_k + shift, which cancels where Y_k is large
 ///     divergence  KL(P || Y) = E_P[d] + shift,  Y = softmax(p - c)
 ///     condition   how much larger the terms are than the divergence; NaN or infinite where the state holds no answer.
 ///                 Relative error of the divergence: about `condition` units of double's roundoff.
 struct row_terms {
     double sum = 1;
     double log_sum = 0;
-    double shift = 0;
+    detail::split shift = {};
     double divergence = 0;
     double condition = 1;
 };
@@ -79,8 +79,8 @@ inline row_terms finish(const row_state& state) {
     terms.sum = state.sum();
     terms.log_sum = std::log1p(state.rest);
     const double z = (state.excess - state.drift) / terms.sum;
-    terms.shift = std::log1p(z);
-    terms.divergence = std::abs(z) < 0.5 ? state.excess / terms.sum + detail::log1p_minus(z) : state.drift / terms.sum + terms.shift;
+    terms.shift = {std::log1p(z)};
+    terms.divergence = std::abs(z) < 0.5 ? state.excess / terms.sum + detail::log1p_minus(z) : state.drift / terms.sum + terms.shift.high;
     const double size = state.excess + state.moved + std::abs(z * state.drift);
     if (size != 0) terms.condition = size / (terms.sum * (1 + z) * terms.divergence);
     return terms;

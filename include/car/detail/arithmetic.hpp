@@ -23,7 +23,7 @@ inline split two_sum(double a, double b) {
 
 inline split operator-(const split& a, const split& b) {
     const split difference = two_sum(a.high, -b.high);
-    return {difference.high, difference.low + (a.low - b.low)};
+    return two_sum(difference.high, difference.low + (a.low - b.low)); // the high parts may have cancelled
 }
 
 /// exp(high + low): the low part is worth |high| units in the last place of the result, so it may not be dropped.

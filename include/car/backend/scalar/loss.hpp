@@ -58,6 +58,7 @@ struct prediction_divergence {
 
     /// How much may cancel before the row is measured again. Float rows have 29 bits to spare in double; double rows have none.
     static constexpr double limit = std::is_same_v<typename Row::value_type, float> ? 0x1p20 : 0;
+    static constexpr double wide = 8; // its rounding, 4u of Y_k in double, is within the bounds of every slope
 
     prediction_divergence(const Row& pairs, const row_state& made) : row(pairs), state(made), terms(finish(made)) {
         if (terms.condition <= limit) return;
@@ -68,7 +69,7 @@ struct prediction_divergence {
         }
         state = centred(row, state);
         terms = finish(state);
-        if (!std::isfinite(state.excess)) terms = finish_wide(row, state);
+        if (!(terms.shift.high < wide)) terms = finish_wide(row, state);
     }
 
     double value() const { return terms.divergence; }
@@ -76,7 +77,7 @@ struct prediction_divergence {
     divergence_slope slope(std::ptrdiff_t k, const split& a, double e, flow how) const {
         if (!std::isfinite(terms.divergence)) return {nan, how == flow::full || how == flow::stop_factual ? nan : 0};
         const split d = distance(row, k, state.centre);
-        const split w = d - split{-terms.shift};                        // log(P_k / Y_k)
+        const split w = d - split{-terms.shift.high, -terms.shift.low}; // log(P_k / Y_k)
         const double fall = detail::weighted_fall(a, e, w) / terms.sum; // P_k - Y_k
         switch (how) {
         case flow::full: return {full(a, e, w), fall};

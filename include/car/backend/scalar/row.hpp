@@ -112,23 +112,24 @@ row_state centred(const Row& row, const row_state& state) {
     return result;
 }
 
-/// The divergence of a row whose excess overflows: c falls more than 700 below its mean somewhere. The sum of exp(p - M - d)
-/// gets a maximum of its own; the divergence is of the size of that maximum, so no digit is lost.
+/// The terms of a row in which c falls so far below its mean that U overflows, or that one rounding of the shift shows in the
+/// gradients: the sum of exp(p - M - d) gets a maximum of its own, and the shift keeps its remainder.
 template <class Row>
 row_terms finish_wide(const Row& row, const row_state& state) {
-    double highest = -infinity;
-    for (std::ptrdiff_t k = 0; k != row.size(); ++k) {
-        if (row(k).high != -infinity) highest = std::max(highest, (row(k) - state.max - distance(row, k, state.centre)).high);
-    }
+    split highest = {-infinity};
+    const auto for_each_live = [&](auto visit) {
+        for (std::ptrdiff_t k = 0; k != row.size(); ++k)
+            if (row(k).high != -infinity) visit(row(k) - state.max - distance(row, k, state.centre));
+    };
+    for_each_live(
+        [&](const split& q) { highest = q.high > highest.high || (q.high == highest.high && q.low > highest.low) ? q : highest; });
     detail::compensated_sum sum;
-    for (std::ptrdiff_t k = 0; k != row.size(); ++k) {
-        if (row(k).high != -infinity) sum.add(detail::exp(row(k) - state.max - distance(row, k, state.centre) - split{highest}));
-    }
+    for_each_live([&](const split& q) { sum.add(detail::exp(q - highest)); });
     row_terms terms;
     terms.sum = state.sum();
     terms.log_sum = std::log1p(state.rest);
-    terms.shift = highest + std::log(sum.value() / terms.sum);
-    terms.divergence = state.drift / terms.sum + terms.shift;
+    terms.shift = highest - split{-std::log(sum.value() / terms.sum)};
+    terms.divergence = state.drift / terms.sum + terms.shift.high;
     return terms;
 }
 

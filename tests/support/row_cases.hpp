@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Rows of logits on which a loss is likely to be wrong, each with its reason.
+
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace cases {
+
+enum class factual { normal, flat, sharp, sure, surer, shifted, masked };
+enum class counterfactual { tiny, small, normal, large, huge, constant, nearly_constant, outlier, heavy_tailed, same, opposite, offset };
+
+inline const factual all_factual[] = {factual::normal, factual::flat,    factual::sharp, factual::sure,
+                                      factual::surer,  factual::shifted, factual::masked};
+inline const counterfactual all_counterfactual[] = {
+    counterfactual::tiny,         counterfactual::small,    counterfactual::normal,          counterfactual::large,
+    counterfactual::huge,         counterfactual::constant, counterfactual::nearly_constant, counterfactual::outlier,
+    counterfactual::heavy_tailed, counterfactual::same,     counterfactual::opposite,        counterfactual::offset};
+
+/// 1, 2, 3: the least; 31 and 1000: no multiple of a lane; 1023 to 1025: the edge of a block; 32000: a vocabulary.
+inline const std::size_t all_classes[] = {1, 2, 3, 7, 10, 31, 400, 1000, 1023, 1024, 1025, 32000};
+
+template <class T>
+struct row {
+    std::vector<T> p, c;
+    std::size_t label;
+    std::string name;
+};
+
+template <class T>
+row<T> make(std::size_t classes, factual f, counterfactual g, std::mt19937_64& random) {
+    std::normal_distribution<double> normal;
+    row<T> made{std::vector<T>(classes), std::vector<T>(classes), random() % classes, {}};
+    made.name = "C = " + std::to_string(classes) + ", factual " + std::to_string(static_cast<int>(f)) + ", counterfactual " +
+                std::to_string(static_cast<int>(g));
+    const std::size_t peak = random() % classes;
+    for (std::size_t k = 0; k != classes; ++k) {
+        const double z = normal(random);
+        double p = 0;
+        switch (f) {
+        case factual::normal: p = 3 * z; break;
+        case factual::flat: p = 0.1 * z; break;
+        case factual::sharp: p = 1000 * z; break;
+        case factual::sure: p = z + (k == peak ? 60 : 0); break;
+        case factual::surer: p = z + (k == peak ? 200 : 0); break;
+        case factual::shifted: p = 3 * z + 1e5; break;
+        case factual::masked: p = k % 3 == 1 ? -std::numeric_limits<double>::infinity() : 3 * z; break;
+        }
+        made.p[k] = static_cast<T>(p);
+        const double n = normal(random);
+        double c = 0;
+        switch (g) {
+        case counterfactual::tiny: c = 1e-6 * n; break;
+        case counterfactual::small: c = 1e-3 * n; break;
+        case counterfactual::normal: c = 3 * n; break;
+        case counterfactual::large: c = 100 * n; break;
+        case counterfactual::huge: c = 1e4 * n; break;
+        case counterfactual::constant: c = 7.25; break;
+        case counterfactual::nearly_constant: c = 1 + 1e-6 * n; break;
+        case counterfactual::outlier: c = k == classes / 2 ? 30 : 0.01 * n; break;
+        case counterfactual::heavy_tailed: c = 0.01 * n * std::exp(3 * std::abs(normal(random))); break;
+        case counterfactual::same: c = static_cast<double>(made.p[k]); break;
+        case counterfactual::opposite: c = -static_cast<double>(made.p[k]); break;
+        case counterfactual::offset: c = 1e6 + n; break;
+        }
+        made.c[k] = static_cast<T>(c);
+    }
+    if (f == factual::masked) {
+        made.label -= made.label % 3 == 1;                                                            // a live class
+        for (std::size_t k = 1; k < classes; k += 3) made.c[k] = std::numeric_limits<T>::quiet_NaN(); // which may not be read
+    }
+    return made;
+}
+
+} // namespace cases
