@@ -3,15 +3,30 @@
 
 #include "detail/check.hpp" // fail, shape_text
 
-#include <algorithm>   // std::sort
+#include <algorithm>   // std::sort, std::max
 #include <array>       // the four axes
-#include <cstddef>     // std::ptrdiff_t
+#include <cmath>       // std::abs of a double
+#include <cstddef>     // std::ptrdiff_t, std::size_t
 #include <cstdint>     // std::uintptr_t
+#include <cstdlib>     // std::abs of a stride
+#include <limits>      // the largest size
 #include <string>      // messages
 #include <type_traits> // std::is_same_v
 #include <utility>     // std::pair
 
 namespace car::inline v0 {
+
+namespace detail {
+
+/// Wraps where it overflows: a view of such a size can be made, the call that gets it refuses.
+constexpr std::ptrdiff_t product(std::ptrdiff_t a, std::ptrdiff_t b) {
+    return static_cast<std::ptrdiff_t>(static_cast<std::size_t>(a) * static_cast<std::size_t>(b));
+}
+
+/// weight * value. A value without weight is not looked at, so that its NaN stays where it is.
+constexpr double part(double weight, double value) { return weight == 0 ? 0 : weight * value; }
+
+} // namespace detail
 
 /// N images, or the frames of a clip, that somebody else owns: element (n, channel, y, x) is
 /// `data[n * image_stride + channel * channel_stride + y * row_stride + x * column_stride]`.
@@ -27,8 +42,9 @@ struct image_view {
 
     /// Contiguous, channels first: count x channels x height x width.
     constexpr image_view(T* first, std::ptrdiff_t images, std::ptrdiff_t planes, std::ptrdiff_t rows, std::ptrdiff_t columns)
-        : data(first), count(images), channels(planes), height(rows), width(columns), image_stride(planes * rows * columns),
-          channel_stride(rows * columns), row_stride(columns) {}
+        : data(first), count(images), channels(planes), height(rows), width(columns),
+          image_stride(detail::product(planes, detail::product(rows, columns))), channel_stride(detail::product(rows, columns)),
+          row_stride(columns) {}
 
     template <class U>
         requires(!std::is_same_v<U, T> && detail::qualifies_to<U, T>)
@@ -48,7 +64,7 @@ template <class T>
 constexpr image_view<T> channels_last(T* first, std::ptrdiff_t images, std::ptrdiff_t rows, std::ptrdiff_t columns, std::ptrdiff_t planes) {
     image_view<T> view(first, images, planes, rows, columns);
     view.channel_stride = 1;
-    view.row_stride = columns * planes;
+    view.row_stride = detail::product(columns, planes);
     view.column_stride = planes;
     return view;
 }
@@ -71,7 +87,9 @@ class image_checker : public checker {
     template <class T>
     static extent extent_of(const image_view<T>& v) {
         std::ptrdiff_t first = 0, last = 0;
-        const auto reach = [&](std::ptrdiff_t size, std::ptrdiff_t stride) { (stride < 0 ? first : last) += (size - 1) * stride; };
+        const auto reach = [&](std::ptrdiff_t size, std::ptrdiff_t stride) {
+            if (size > 1) (stride < 0 ? first : last) += (size - 1) * stride; // a stride that is never taken may be anything
+        };
         reach(v.count, v.image_stride);
         reach(v.channels, v.channel_stride);
         reach(v.height, v.row_stride);
@@ -83,15 +101,23 @@ class image_checker : public checker {
   public:
     using checker::checker;
 
-    /// Memory behind at least one channel and one pixel, no negative or overflowing size.
+    /// Memory behind at least one channel and one pixel, no negative or overflowing size or stride.
     template <class T>
     void readable(const char* name, const image_view<T>& v) const {
         if (v.count < 0 || v.channels < 1 || v.height < 1 || v.width < 1)
             fail(std::string(name) + " has shape " + text(v) + ", expected at least one channel and one pixel and no negative size");
-        const double elements =
-            static_cast<double>(v.count) * static_cast<double>(v.channels) * static_cast<double>(v.height) * static_cast<double>(v.width);
-        if (elements > static_cast<double>(std::numeric_limits<std::ptrdiff_t>::max() / 16))
-            fail(std::string(name) + " has shape " + text(v) + ", which is larger than memory");
+        constexpr auto limit = static_cast<double>(std::numeric_limits<std::ptrdiff_t>::max());
+        double elements = 1, reach = 0;
+        const auto axis = [&](std::ptrdiff_t size, std::ptrdiff_t stride) {
+            elements *= static_cast<double>(std::max<std::ptrdiff_t>(size, 1));
+            if (size > 1) reach += static_cast<double>(size - 1) * std::abs(static_cast<double>(stride));
+        };
+        axis(v.count, v.image_stride);
+        axis(v.channels, v.channel_stride);
+        axis(v.height, v.row_stride);
+        axis(v.width, v.column_stride);
+        if (elements > limit / 16 || reach > limit / 16)
+            fail(std::string(name) + " has shape " + text(v) + " and strides that reach further than memory");
         if (v.count != 0 && v.data == nullptr) fail(std::string(name) + " is null, expected " + text(v) + " elements");
     }
 
@@ -106,10 +132,9 @@ class image_checker : public checker {
     /// No two elements of an output are one. Exact for the layouts in which one stride steps over all that a smaller one reaches.
     template <class T>
     void distinct(const char* name, const image_view<T>& v) const {
-        std::array<std::pair<std::ptrdiff_t, std::ptrdiff_t>, 4> axes{{{std::abs(v.image_stride), v.count},
-                                                                       {std::abs(v.channel_stride), v.channels},
-                                                                       {std::abs(v.row_stride), v.height},
-                                                                       {std::abs(v.column_stride), v.width}}};
+        std::array<std::pair<std::ptrdiff_t, std::ptrdiff_t>, 4> axes{
+            {{v.image_stride, v.count}, {v.channel_stride, v.channels}, {v.row_stride, v.height}, {v.column_stride, v.width}}};
+        for (auto& [stride, size] : axes) stride = size < 2 ? 0 : std::abs(stride);
         std::sort(axes.begin(), axes.end());
         std::ptrdiff_t reached = 0;
         for (const auto& [stride, size] : axes) {
@@ -119,16 +144,26 @@ class image_checker : public checker {
         }
     }
 
-    /// An output that is not exactly an input shares no range of memory with it.
+    /// An output is exactly an input, where that is allowed, or shares no range of memory with it. Ranges, not elements: an output in
+    /// the gaps of an input, as the channels of one interleaved buffer are, is refused too.
     template <class T, class U>
     void separate(const char* name, const image_view<T>& out, const char* other_name, const image_view<U>& other, bool in_place) const {
         if (out.data == nullptr || other.data == nullptr || out.count == 0 || other.count == 0) return;
-        if (in_place && static_cast<const void*>(out.data) == static_cast<const void*>(other.data) && out.count == other.count &&
-            out.channels == other.channels && out.image_stride == other.image_stride && out.channel_stride == other.channel_stride &&
-            out.row_stride == other.row_stride && out.column_stride == other.column_stride)
+        const auto same = [](std::ptrdiff_t size, std::ptrdiff_t stride, std::ptrdiff_t other_size, std::ptrdiff_t other_stride) {
+            return size == other_size && (size < 2 || stride == other_stride);
+        };
+        if (in_place && out.data == other.data && same(out.count, out.image_stride, other.count, other.image_stride) &&
+            same(out.channels, out.channel_stride, other.channels, other.channel_stride) &&
+            same(out.height, out.row_stride, other.height, other.row_stride) &&
+            same(out.width, out.column_stride, other.width, other.column_stride))
             return;
         const extent a = extent_of(out), b = extent_of(other);
         if (a.begin < b.end && b.begin < a.end) fail(std::string(name) + " overlaps " + other_name);
+    }
+
+    void between(const char* name, double value, double low, double high) const {
+        if (!(value >= low && value <= high))
+            fail(std::string(name) + " is " + std::to_string(value) + ", expected " + std::to_string(low) + " to " + std::to_string(high));
     }
 };
 

@@ -56,7 +56,7 @@ inline constexpr auto inverse_factorials = [] {
 
 /// phi(t) = exp(-t) - 1 + t >= 0, within 3 ulp. Between -1 and 1, where its terms cancel, its own series.
 inline double phi(double t) {
-    if (!(std::abs(t) < 1)) return t < -1 ? std::exp(-t) - (1 - t) : std::expm1(-t) + t;
+    if (!(std::abs(t) < 1)) return std::expm1(-t) + t;
     double sum = 0;
     for (std::size_t k = inverse_factorials.size(); k != 0; --k) sum = inverse_factorials[k - 1] - t * sum;
     return t * t * sum;

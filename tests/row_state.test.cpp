@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whatever the parts of a row and whatever the order, their states merge to the row's.
+#include <car/kernel/loss.hpp>
+#include <car/row_state.hpp>
+
+#include "support/row_cases.hpp"
+#include "support/row_reference.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace {
+
+using car::kernel::scalar_row::logit_pairs;
+using car::kernel::scalar_row::make_state;
+
+logit_pairs<double> part(const cases::row<double>& row, std::size_t begin, std::size_t end) {
+    const auto n = static_cast<std::ptrdiff_t>(end - begin);
+    return {{{row.p.data() + begin, n}}, {row.c.data() + begin, n}};
+}
+
+} // namespace
+
+TEST_CASE("states of random parts, merged in a random tree, say what the row says") {
+    std::mt19937_64 random(21);
+    double worst = 0;
+    for (int trial = 0; trial != 600; ++trial) {
+        const std::size_t classes = 1 + random() % 300;
+        const auto g =
+            cases::all_counterfactual[static_cast<std::size_t>(trial) % 10]; // without c = -p and an offset of 1e6, which move far
+        const auto row = cases::make<double>(classes, trial % 2 ? cases::factual::normal : cases::factual::masked, g, random);
+        std::vector<car::row_state> states{car::row_state{}}; // the identity takes part
+        for (std::size_t begin = 0; begin != classes;) {
+            const std::size_t end = std::min(classes, begin + 1 + random() % 40);
+            states.push_back(make_state(part(row, begin, end)));
+            begin = end;
+        }
+        while (states.size() > 1) {
+            std::shuffle(states.begin(), states.end(), random);
+            const auto last = states.back();
+            states.pop_back();
+            states.back() = car::merge(states.back(), last);
+        }
+        std::vector<reference::wide> p, c;
+        for (std::size_t k = 0; k != classes; ++k) {
+            p.push_back(static_cast<reference::wide>(row.p[k]));
+            c.push_back(static_cast<reference::wide>(row.c[k]));
+        }
+        const reference::row want(p, c, row.label);
+        INFO(row.name);
+        const car::row_terms terms = car::finish(states[0]);
+        const double u = 0x1p-53, lse = static_cast<double>(log1pq(want.factual.rest));
+        // Every merge multiplies what it moves by an exponential of 1 ulp and adds it: 4 roundings each, at most one merge a part.
+        const double merges = 4 * static_cast<double>(classes / 20 + 4);
+        CHECK(std::abs(terms.log_sum - lse) <= merges * u * lse + 1e-300);
+        const double kl = static_cast<double>(want.divergence);
+        if (terms.condition <= 4) {
+            CHECK(std::abs(terms.divergence - kl) <= (merges * 4 + 8) * u * kl);
+            worst = std::max(worst, kl > 0 ? std::abs(terms.divergence - kl) / kl / u : 0);
+        }
+    }
+    MESSAGE("worst error of a merged divergence of condition 4 or less: " << worst << " u");
+}
+
+TEST_CASE("the identity changes nothing, to the bit") {
+    std::mt19937_64 random(22);
+    const auto row = cases::make<double>(9, cases::factual::normal, cases::counterfactual::normal, random);
+    const car::row_state state = make_state(part(row, 0, 9)), identity;
+    CHECK(identity.is_empty());
+    for (const car::row_state& merged : {car::merge(state, identity), car::merge(identity, state)}) {
+        CHECK(merged.max.high == state.max.high);
+        CHECK(merged.rest == state.rest);
+        CHECK(merged.drift == state.drift);
+        CHECK(merged.excess == state.excess);
+    }
+    CHECK(car::merge(identity, identity).is_empty());
+    CHECK(identity.sum() == 0);
+}
+
+TEST_CASE("phi within 3 ulp, log1p_minus within 4, against 113-bit arithmetic") {
+    std::mt19937_64 random(23);
+    std::uniform_real_distribution<double> exponent(-60, 9), sign(-1, 1);
+    double worst_phi = 0, worst_log = 0;
+    for (int trial = 0; trial != 200000; ++trial) {
+        const double t = std::copysign(std::exp2(exponent(random)), sign(random));
+        const double want = static_cast<double>(reference::phi(static_cast<reference::wide>(t)));
+        const double ulp = std::nextafter(want, HUGE_VAL) - want;
+        const auto error =
+            reference::magnitude(static_cast<reference::wide>(car::detail::phi(t)) - reference::phi(static_cast<reference::wide>(t)));
+        worst_phi = std::max(worst_phi, static_cast<double>(error) / ulp);
+        const double z = std::fmod(t, 0.5);
+        const auto wide_z = static_cast<reference::wide>(z);
+        reference::wide exact = 0, power = -wide_z; // -z^2/2 + z^3/3 - ...
+        for (int k = 2; k != 130; ++k) {
+            power *= -wide_z;
+            exact -= power / k;
+        }
+        if (z == 0) continue;
+        const auto log_error =
+            reference::magnitude(static_cast<reference::wide>(car::detail::log1p_minus(z)) - exact) / reference::magnitude(exact);
+        worst_log = std::max(worst_log, static_cast<double>(log_error) / 0x1p-52);
+    }
+    MESSAGE("phi: " << worst_phi << " ulp, log1p_minus: " << worst_log << " units of epsilon");
+    CHECK(worst_phi <= 3);
+    CHECK(worst_log <= 4);
+    CHECK(car::detail::phi(0) == 0);
+    CHECK(std::isnan(car::detail::phi(std::nan(""))));
+}
