@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// refused: could not convert|no known conversion|no matching|invalid conversion
+#include <car/loss.hpp>
+
+#include <vector>
+
+int main() {
+    const float p[1][2] = {}, c[1][2] = {}, grad[1][2] = {};
+    car::loss(p, c, std::vector<int>{1}, {}, {.grad_p = car::view(grad)});
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// refused: could not convert|no known conversion|no matching
+#include <car/loss.hpp>
+
+#include <vector>
+
+int main() {
+    const float p[1][2] = {};
+    const double c[1][2] = {};
+    car::loss(p, c, std::vector<int>{1});
+}
