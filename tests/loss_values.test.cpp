@@ -152,7 +152,7 @@ TEST_CASE_TEMPLATE("a masked class has gradient +0 and its c is not read; a mask
         b.c_at(0, 2) = unread;
         b.p_at(1, 3) = -inf<T>; // label 3
         b.c_at(1, 3) = unread;
-        b.run({.alpha = -0.5, .reduction = car::reduction::sum});
+        b.run({.alpha = -0.5, .strength = -1, .reduction = car::reduction::sum});
         CHECK(std::isfinite(b.loss[0]));
         CHECK(same_bits(b.dp(0, 2), T(0)));
         CHECK(same_bits(b.dc(0, 2), T(0)));

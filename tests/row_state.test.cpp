@@ -26,10 +26,9 @@ logit_pairs<double> part(const cases::row<double>& row, std::size_t begin, std::
 TEST_CASE("states of random parts, merged in a random tree, say what the row says") {
     std::mt19937_64 random(21);
     double worst = 0;
-    for (int trial = 0; trial != 600; ++trial) {
+    for (int trial = 0; trial != 1200; ++trial) {
         const std::size_t classes = 1 + random() % 300;
-        const auto g =
-            cases::all_counterfactual[static_cast<std::size_t>(trial) % 10]; // without c = -p and an offset of 1e6, which move far
+        const auto g = cases::all_counterfactual[static_cast<std::size_t>(trial) % 12];
         const auto row = cases::make<double>(classes, trial % 2 ? cases::factual::normal : cases::factual::masked, g, random);
         std::vector<car::row_state> states{car::row_state{}}; // the identity takes part
         for (std::size_t begin = 0; begin != classes;) {
@@ -62,6 +61,17 @@ TEST_CASE("states of random parts, merged in a random tree, say what the row say
         }
     }
     MESSAGE("worst error of a merged divergence of condition 4 or less: " << worst << " u");
+}
+
+TEST_CASE("a move in which large terms cancel shows in the condition") {
+    cases::row<double> row{std::vector<double>(41, 0), std::vector<double>(41, 0), 0, {}}; // 40 equal classes,
+    row.c[1] = 10;  // measured from the one that is far from the others,
+    row.p[0] = 0.1; // then moved to one that is not
+    const car::row_state first = make_state(part(row, 0, 1)), far = make_state(part(row, 1, 41)), moved = car::merge(first, far);
+    CHECK(far.centre == 10);
+    CHECK(moved.centre == 0);
+    CHECK(car::finish(make_state(part(row, 0, 41))).condition <= 4);
+    CHECK(car::finish(moved).condition > 4);
 }
 
 TEST_CASE("the identity changes nothing, to the bit") {

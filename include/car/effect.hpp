@@ -89,6 +89,23 @@ effect_result effect(const P& p, input<scalar_of<const P>> c, const label_view& 
     return effect(default_backend, p, c, labels, options, arrays);
 }
 
+/// The mean of effects that are there already, one for each sample: differences of two treatments, for example.
+///
+///     mean = sum e / n,   standard_error = sd(e) / sqrt(n),   lower, upper = mean -+ t(level, n - 1) standard_error
+///
+/// Shapes    effects: n, any stride.
+/// Requires  level in (0, 1); else throws std::invalid_argument.
+/// Numerics  mean and standard error in double-double. A NaN makes the result NaN.
+/// Cost      each effect read once; allocates nothing.
+inline effect_result mean_effect(const vector_view<const double>& effects, const effect_options& options = {}) {
+    const detail::checker check("mean_effect");
+    check.require(effects.size >= 0 && (effects.size == 0 || effects.data != nullptr), "effects is null or of negative size");
+    detail::check_effect(check, options);
+    detail::moments all;
+    for (std::ptrdiff_t i = 0; i != effects.size; ++i) all.add(effects[i]);
+    return detail::summary(all, options);
+}
+
 /// P_effect over a stream of batches, overall and by class. Accumulators of shards merge.
 ///
 /// Numerics  any split, order or merge of the same rows agrees within 4 units in the last place of max(|mean|, standard error).

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loss of Causal Action Recognition on real images under tracked occlusion: does it help, with which fill and which flow?
+#include "network.hpp"
+
+#include <car/effect.hpp> // P_effect, intervals over seeds
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include <stb/stb_image_write.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <mutex>
+#include <thread>
+
+struct configuration {
+    std::string data = "/usr/share/datasets/fashion-mnist", output = "build/demo/out";
+    int seeds = 8, train = 4000, test = 3000, epochs = 12, batch = 64, hidden = 256, threads = 2;
+    float rate = 0.03F;
+    bool quick = false;
+};
+
+struct setting {
+    double alpha;
+    const char* fill;
+    car::flow flow;
+
+    std::string name() const {
+        if (alpha == 0) return "cross-entropy only";
+        std::ostringstream text;
+        text << (flow == car::flow::full ? "full" : "stop_target") << ", " << fill << " fill, alpha " << alpha;
+        return text.str();
+    }
+};
+
+/// Test sets: as in training; then scenes that say nothing, at each degree of occlusion.
+const std::array<const char*, 5> conditions{"in distrib.", "none", "0.25", "0.50", "0.75"};
+
+/// What one seed trains and tests on, shared by all settings: differences between settings are paired.
+struct trial {
+    dataset training;
+    std::vector<dataset> tests;
+};
+
+trial make_trial(const garments& train, const garments& test, const configuration& c, unsigned seed) {
+    std::mt19937_64 random(seed);
+    const scenery scenery(random);
+    std::vector<int> actors = train.actors, others = test.actors;
+    std::shuffle(actors.begin(), actors.end(), random);
+    std::shuffle(others.begin(), others.end(), random);
+    actors.resize(static_cast<std::size_t>(c.train));
+    others.resize(static_cast<std::size_t>(c.test));
+    trial t{compose(train, actors, scenery, 0.9, {}, random), {}};
+    t.tests.push_back(compose(test, others, scenery, 0.9, {}, random));
+    for (double degree : degrees) t.tests.push_back(compose(test, others, scenery, 0, degree, random));
+    for (dataset& d : t.tests) d.black = d.mean = {}; // tests need no counterfactual
+    return t;
+}
+
+/// Per cent of the rows whose largest logit is the label's.
+double accuracy(const matrix& logits, std::span<const int> labels) {
+    int right = 0;
+    for (Eigen::Index i = 0; i != logits.rows(); ++i) {
+        Eigen::Index best = 0;
+        logits.row(i).maxCoeff(&best);
+        right += best == labels[static_cast<std::size_t>(i)];
+    }
+    return 100.0 * right / static_cast<double>(logits.rows());
+}
+
+/// Trains one network and tests it. `log` takes a line per epoch.
+nlohmann::json run(const trial& t, const setting& s, const configuration& c, unsigned seed, std::ostream& log) {
+    std::mt19937_64 random(seed);
+    network net(c.hidden, random);
+    const matrix& erased = std::string(s.fill) == "black" ? t.training.black : t.training.mean;
+    std::vector<int> order(t.training.labels.size());
+    std::iota(order.begin(), order.end(), 0);
+    nlohmann::json epochs, by_class, tests;
+    for (int epoch = 0; epoch != c.epochs; ++epoch) {
+        const auto start = std::chrono::steady_clock::now();
+        std::shuffle(order.begin(), order.end(), random);
+        const float rate = 0.5F * c.rate * (1 + static_cast<float>(std::cos(M_PI * epoch / c.epochs)));
+        car::effect_accumulator effects(classes);
+        double loss = 0, cross_entropy = 0, divergence = 0, right = 0, seen = 0;
+        for (std::size_t at = 0; at != order.size();) {
+            const std::size_t size = std::min(static_cast<std::size_t>(c.batch), order.size() - at);
+            const std::vector<int> rows(order.begin() + static_cast<std::ptrdiff_t>(at),
+                                        order.begin() + static_cast<std::ptrdiff_t>(at + size));
+            std::vector<int> labels;
+            for (int row : rows) labels.push_back(t.training.labels[static_cast<std::size_t>(row)]);
+            const step_result step = train(net, t.training.factual(rows, Eigen::all), erased(rows, Eigen::all), labels,
+                                           {.alpha = s.alpha, .flow = s.flow}, rate);
+            effects.add(step.p, step.c, labels);
+            const auto n = static_cast<double>(size);
+            loss += n * step.loss.value, cross_entropy += n * step.loss.cross_entropy, divergence += n * step.loss.divergence;
+            right += n * accuracy(step.p, labels), seen += n;
+            at += size;
+        }
+        const auto effect = effects.result();
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        char line[160];
+        std::snprintf(
+            line, sizeof line,
+            "  epoch %2d  loss %.4f  cross-entropy %.4f  divergence %.5f  P_effect %+.4f +- %.4f  accuracy %5.2f %%  %6.0f samples/s\n",
+            epoch + 1, loss / seen, cross_entropy / seen, divergence / seen, effect.mean, effect.standard_error, right / seen,
+            seen / seconds);
+        log << line;
+        epochs.push_back({{"loss", loss / seen},
+                          {"cross_entropy", cross_entropy / seen},
+                          {"divergence", divergence / seen},
+                          {"effect", effect.mean},
+                          {"effect_standard_error", effect.standard_error},
+                          {"accuracy", right / seen},
+                          {"samples_per_second", seen / seconds}});
+        by_class.clear();
+        for (int k = 0; k != classes; ++k) {
+            const auto of_class = effects.of_class(k);
+            by_class.push_back({{"mean", of_class.mean}, {"lower", of_class.lower}, {"upper", of_class.upper}});
+        }
+    }
+    for (const dataset& d : t.tests) tests.push_back(accuracy(net.forward(d.factual).logits, d.labels));
+    return {{"seed", seed},
+            {"alpha", s.alpha},
+            {"fill", s.alpha == 0 ? "" : s.fill},
+            {"flow", s.alpha == 0                ? ""
+                     : s.flow == car::flow::full ? "full"
+                                                 : "stop_target"},
+            {"epochs", epochs},
+            {"accuracy", tests},
+            {"effect_by_class", by_class}};
+}
+
+/// Six actors: factual at each degree, then the counterfactuals with black and mean fill.
+void write_pictures(const garments& test, const std::string& path) {
+    std::mt19937_64 random(1);
+    const scenery scenery(random);
+    const std::vector<int> chosen(test.actors.begin(), test.actors.begin() + 6);
+    std::vector<dataset> shown;
+    for (double degree : degrees) shown.push_back(compose(test, chosen, scenery, 0.9, degree, random));
+    const std::array<const matrix*, 6> columns{&shown[0].factual, &shown[1].factual, &shown[2].factual,
+                                               &shown[3].factual, &shown[2].black,   &shown[2].mean};
+    Eigen::Matrix<unsigned char, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> sheet(6 * side, 6 * side);
+    for (int row = 0; row != 6; ++row)
+        for (int column = 0; column != 6; ++column)
+            sheet.block<side, side>(row * side, column * side) =
+                (Eigen::Map<const matrix>(columns[static_cast<std::size_t>(column)]->row(row).data(), side, side) * 255)
+                    .cast<unsigned char>();
+    if (!stbi_write_png(path.c_str(), static_cast<int>(sheet.cols()), static_cast<int>(sheet.rows()), 1, sheet.data(), 0))
+        throw std::runtime_error("cannot write " + path);
+}
+
+/// The paper's Table 6 in small: accuracy by condition, then the paired difference to cross-entropy only, marked where its interval
+/// excludes 0. `runs[setting][seed]`.
+void print_table(const std::vector<setting>& settings, const std::vector<std::vector<nlohmann::json>>& runs) {
+    const auto per_seed = [&](std::size_t s, auto value) {
+        std::vector<double> values;
+        for (std::size_t seed = 0; seed != runs[s].size(); ++seed)
+            values.push_back(value(runs[s][seed]) - (s == 0 ? 0 : value(runs[0][seed])));
+        return car::mean_effect(values);
+    };
+    const auto print = [&](std::size_t s, bool difference) {
+        std::printf("%-36s", settings[s].name().c_str());
+        for (std::size_t k = 0; k != conditions.size(); ++k) {
+            const auto value = [k](const nlohmann::json& r) { return r["accuracy"][k].get<double>(); };
+            std::vector<double> plain;
+            for (const auto& r : runs[s]) plain.push_back(value(r));
+            const auto e = difference ? per_seed(s, value) : car::mean_effect(plain);
+            const char* mark = difference && e.lower > 0 ? " *" : difference && e.upper < 0 ? " !" : "";
+            std::printf(difference ? "%+7.2f +-%5.2f%-2s" : "%7.2f +-%5.2f%-2s", e.mean, e.upper - e.mean, mark);
+        }
+        std::puts("");
+    };
+    const auto heading = [&](const char* title) {
+        std::printf("\n%s\n%-36s", title, "");
+        for (const char* condition : conditions) std::printf("%16s", condition);
+        std::puts("");
+    };
+    heading("Accuracy in % (mean over seeds, 95 % interval); all but the first column with scenes shuffled, by occlusion degree");
+    for (std::size_t s = 0; s != settings.size(); ++s) print(s, false);
+    heading("Paired difference to cross-entropy only (* better, ! worse: the 95 % interval excludes 0)");
+    for (std::size_t s = 1; s != settings.size(); ++s) print(s, true);
+    std::puts("\nOver the four shuffled columns together:");
+    for (std::size_t s = 1; s != settings.size(); ++s) {
+        const auto e = per_seed(s, [](const nlohmann::json& r) {
+            double sum = 0;
+            for (std::size_t k = 1; k != conditions.size(); ++k) sum += r["accuracy"][k].get<double>() / 4;
+            return sum;
+        });
+        std::printf("  %-36s %+6.2f (%+.2f to %+.2f): %s\n", settings[s].name().c_str(), e.mean, e.lower, e.upper,
+                    e.lower > 0   ? "helps"
+                    : e.upper < 0 ? "hurts"
+                                  : "no difference shown");
+    }
+}
+
+int main(int argc, char** argv) try {
+    configuration c;
+    CLI::App app{"Trains a classifier with the loss of Causal Action Recognition under tracked occlusion."};
+    auto* seeds = app.add_option("--seeds", c.seeds, "seeds, at least 2")->check(CLI::Range(2, 100));
+    app.add_flag("--quick", c.quick, "fewer seeds and settings");
+    app.add_option("--epochs", c.epochs)->check(CLI::PositiveNumber);
+    app.add_option("--train", c.train, "training images")->check(CLI::Range(64, 50000));
+    app.add_option("--test", c.test, "test images")->check(CLI::Range(64, 9000));
+    app.add_option("--threads", c.threads)->check(CLI::PositiveNumber);
+    app.add_option("--data", c.data, "folder of Fashion-MNIST's files");
+    app.add_option("--output", c.output, "folder for the results");
+    CLI11_PARSE(app, argc, argv);
+    if (c.quick && seeds->count() == 0) c.seeds = 3;
+
+    std::vector<setting> settings{{0, "mean", car::flow::full}};
+    for (const auto flow : {car::flow::full, car::flow::stop_target})
+        for (const char* fill : {"black", "mean"})
+            for (double alpha : c.quick ? std::vector<double>{1} : std::vector<double>{0.5, 1, 2}) settings.push_back({alpha, fill, flow});
+
+    std::printf("%-22s%s\n%-22s%d training, %d test, of %d classes; handbags occlude, at degrees 0, 0.25, 0.50, 0.75\n%-22sten textures, "
+                "bound to the class in 90 %% of training images\n"
+                "%-22s%d - %d - %d, one for both branches; momentum 0.9, rate %.3f falling to 0, batches of %d, %d epochs\n%-22s%d, %zu "
+                "settings, %d threads\n",
+                "data", c.data.c_str(), "images", c.train, c.test, classes, "scenes", "network", pixels, c.hidden, classes,
+                static_cast<double>(c.rate), c.batch, c.epochs, "seeds", c.seeds, settings.size(), c.threads);
+    std::fflush(stdout);
+
+    const garments train(c.data, "train"), test(c.data, "t10k");
+    std::vector<trial> trials(static_cast<std::size_t>(c.seeds));
+    std::vector<std::vector<nlohmann::json>> runs(settings.size(), std::vector<nlohmann::json>(trials.size()));
+    const auto in_parallel = [&](std::size_t jobs, auto job) { // the results do not depend on who takes which job
+        std::atomic<std::size_t> next = 0;
+        std::vector<std::jthread> workers;
+        for (int k = 0; k != c.threads; ++k)
+            workers.emplace_back([&] {
+                for (std::size_t i; (i = next++) < jobs;) job(i);
+            });
+    };
+    in_parallel(trials.size(), [&](std::size_t i) { trials[i] = make_trial(train, test, c, static_cast<unsigned>(i + 1)); });
+
+    std::mutex printing;
+    std::vector<std::string> logs(settings.size() * trials.size());
+    std::size_t printed = 0;
+    in_parallel(logs.size(), [&](std::size_t i) { // all settings of a seed, then the next seed; lines come out in that order
+        const std::size_t seed = i / settings.size(), s = i % settings.size();
+        std::ostringstream log;
+        log << "run " << i + 1 << " of " << logs.size() << ": seed " << seed + 1 << ", " << settings[s].name() << '\n';
+        runs[s][seed] = run(trials[seed], settings[s], c, static_cast<unsigned>(seed + 1), log);
+        const std::lock_guard lock(printing);
+        logs[i] = log.str();
+        for (; printed != logs.size() && !logs[printed].empty(); ++printed) std::cout << logs[printed] << std::flush;
+    });
+
+    print_table(settings, runs);
+    std::filesystem::create_directories(c.output);
+    write_pictures(test, c.output + "/pictures.png");
+    nlohmann::json names;
+    for (const setting& s : settings) names.push_back(s.name());
+    std::ofstream(c.output + "/results.json") << nlohmann::json{{"configuration",
+                                                                 {{"seeds", c.seeds},
+                                                                  {"train", c.train},
+                                                                  {"test", c.test},
+                                                                  {"epochs", c.epochs},
+                                                                  {"batch", c.batch},
+                                                                  {"hidden", c.hidden},
+                                                                  {"rate", c.rate}}},
+                                                                {"conditions", conditions},
+                                                                {"settings", names},
+                                                                {"runs", runs}}
+                                                     .dump(1)
+                                              << '\n';
+    return 0;
+} catch (const std::exception& error) {
+    std::fprintf(stderr, "occlusion_demo: %s\n", error.what());
+    return 1;
+}
