@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "version.hpp" // CAR_ABI
+
 #include <concepts>    // std::derived_from
 #include <type_traits> // std::remove_cvref_t
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 /// A backend is a type in the call: `car::loss(car::scalar, p, c, labels)`. Kernels overload on it.
 struct backend_base {};
@@ -19,4 +21,4 @@ inline constexpr scalar_backend scalar{};
 /// What a call without a backend runs on.
 inline constexpr scalar_backend default_backend{};
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

@@ -6,7 +6,7 @@
 #include "kernel/corrected.hpp" // the backends' kernels
 #include "options.hpp"          // corrected_options
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 /// Softmax of each row of `p - strength*c`, the corrected prediction.
 ///
@@ -77,4 +77,4 @@ void corrected_softmax_vjp(const Y& y, input<scalar_of<const Y>> upstream, const
     corrected_softmax_vjp(default_backend, y, upstream, gradients, options);
 }
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

@@ -8,7 +8,7 @@
 #include <cstdint>     // std::uint64_t
 #include <type_traits> // std::type_identity_t
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 /// What is put in the actor's place. The fill is a method, not a detail: a black silhouette leaks the actor's shape.
 struct constant_fill {
@@ -68,7 +68,8 @@ inline auto filler(const auto&, const constant_fill& fill, std::ptrdiff_t, std::
     return [value = fill.value](std::ptrdiff_t, std::ptrdiff_t) { return value; };
 }
 inline auto filler(const auto& images, const mean_fill&, std::ptrdiff_t n, std::ptrdiff_t channel) {
-    const double mean = plane_mean(images, [&](std::ptrdiff_t y, std::ptrdiff_t x) { return static_cast<double>(images(n, channel, y, x)); });
+    const double mean =
+        plane_mean(images, [&](std::ptrdiff_t y, std::ptrdiff_t x) { return static_cast<double>(images(n, channel, y, x)); });
     return [mean](std::ptrdiff_t, std::ptrdiff_t) { return mean; };
 }
 template <class T>
@@ -211,4 +212,4 @@ void erase_vjp(image_view<T> masks, std::type_identity_t<image_view<const std::r
     erase_vjp(masks, upstream, fill, grad_images); // last: it may overwrite upstream
 }
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

@@ -12,7 +12,7 @@
 #include <string> // messages
 #include <vector> // the classes of an accumulator
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 namespace detail {
 
@@ -157,4 +157,4 @@ class effect_accumulator {
     }
 };
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

@@ -8,7 +8,7 @@
 #include <concepts>    // std::derived_from
 #include <type_traits> // std::remove_pointer_t
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 /// Eigen matrices, arrays, maps, references and blocks, of either storage order, without a copy. An expression that has no memory
 /// of its own, such as a sum, must be evaluated first: `(a + b).eval()`.
@@ -25,4 +25,4 @@ struct view_traits<M> {
     }
 };
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

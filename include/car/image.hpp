@@ -14,7 +14,7 @@
 #include <type_traits> // std::is_same_v
 #include <utility>     // std::pair
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 namespace detail {
 
@@ -169,4 +169,4 @@ class image_checker : public checker {
 
 } // namespace detail
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

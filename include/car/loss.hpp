@@ -9,7 +9,7 @@
 #include <cmath>  // std::abs
 #include <string> // messages
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 /// The loss of Causal Action Recognition: cross-entropy plus a divergence between the prediction and the corrected prediction.
 ///
@@ -85,4 +85,4 @@ loss_result loss(const P& p, input<scalar_of<const P>> c, const label_view& labe
     return loss(default_backend, p, c, labels, options, arrays);
 }
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

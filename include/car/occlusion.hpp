@@ -12,7 +12,7 @@
 #include <string>      // messages
 #include <type_traits> // std::type_identity_t
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 /// An actor's bounding box: its top left corner and its size, in pixels. Without width or height there is no actor in the frame.
 struct box {
@@ -209,4 +209,4 @@ occlusion_factors occlusion_factors_of(image_view<T> coverage, std::span<const b
     return {degrees.value() / occluded, areas.value() / occluded, occluded / actors}; // 0 / 0 is the NaN that is meant
 }
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

@@ -6,7 +6,7 @@
 #include <cstdint>  // std::int64_t
 #include <optional> // a divisor, if there is one
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 /// Where the gradient of the divergence goes. These are different methods, not details.
 ///
@@ -111,4 +111,4 @@ struct effect_result {
     row_status status = {};
 };
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

@@ -6,7 +6,7 @@
 #include <cmath>  // std::log1p, std::abs
 #include <limits> // -infinity, the maximum of no logit
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 /// What a row of logits p and c, or any part of one, amounts to. States merge: the state of a row is the merge of the states
 /// of its parts, whatever the parts are: a block of columns, a SIMD lane, a thread's share, a rank's shard of the classes.
@@ -86,4 +86,4 @@ inline row_terms finish(const row_state& state) {
     return terms;
 }
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

@@ -6,7 +6,7 @@
 #include "kernel/softmax.hpp" // the backends' kernels
 #include "options.hpp"        // softmax_options
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 namespace detail {
 
@@ -82,4 +82,4 @@ void log_sum_exp(const P& p, vector_view<scalar_of<const P>> y, const softmax_op
     log_sum_exp(default_backend, p, y, options);
 }
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "version.hpp" // CAR_ABI
+
 #include <array>       // rows of fixed size
 #include <concepts>    // std::convertible_to, std::integral
 #include <cstddef>     // std::ptrdiff_t
@@ -9,7 +11,7 @@
 #include <limits>      // labels above the range of std::int64_t
 #include <type_traits> // the conversions of pointers
 
-namespace car::inline v0 {
+namespace car::inline CAR_ABI {
 
 /// Where an array lives. A view of the host's memory does not convert to one of a device's, nor back.
 struct host {};
@@ -173,7 +175,7 @@ struct view_traits<R> {
 /// A built-in matrix, T[rows][cols].
 template <class T, std::size_t Rows, std::size_t Cols>
 struct view_traits<T[Rows][Cols]>{static constexpr matrix_view<T> view(T(&m)[Rows][Cols]){return {m[0], Rows, Cols};
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI
 static constexpr matrix_view<const T> view(const T (&m)[Rows][Cols]) { return {m[0], Rows, Cols}; }
 }
 ;
@@ -222,4 +224,4 @@ class label_view {
     std::size_t width() const { return width_; }
 };
 
-} // namespace car::inline v0
+} // namespace car::inline CAR_ABI

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "../version.hpp" // CAR_ABI
+
 #include <array>   // the coefficients of phi
 #include <cmath>   // std::exp, std::expm1, std::isfinite
 #include <cstddef> // std::size_t
 
-namespace car::inline v0::detail {
+namespace car::inline CAR_ABI::detail {
 
 /// A number in two parts, `high + low`, with |low| at most half a unit in the last place of high.
 struct split {
@@ -78,4 +80,4 @@ inline double weighted_phi(const split& a, double e, const split& d) {
 /// -e expm1(-d), e = exp(a), likewise.
 inline double weighted_fall(const split& a, double e, const split& d) { return d.high < -2 ? e - exp(a - d) : -e * std::expm1(-d.high); }
 
-} // namespace car::inline v0::detail
+} // namespace car::inline CAR_ABI::detail

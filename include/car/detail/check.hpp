@@ -12,7 +12,7 @@
 #include <limits>           // the largest size
 #include <string>           // messages
 
-namespace car::inline v0::detail {
+namespace car::inline CAR_ABI::detail {
 
 /// The memory of an array: element sizes and strides in bytes, so that arrays of different types can be compared.
 struct footprint {
@@ -146,4 +146,4 @@ class checker {
     }
 };
 
-} // namespace car::inline v0::detail
+} // namespace car::inline CAR_ABI::detail

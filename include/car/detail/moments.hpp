@@ -7,7 +7,7 @@
 #include <cstdint> // std::int64_t
 #include <limits>  // NaN
 
-namespace car::inline v0::detail {
+namespace car::inline CAR_ABI::detail {
 
 /// Two doubles as one number of about 106 bits.
 inline split double_double_sum(const split& a, const split& b) {
@@ -54,4 +54,4 @@ class moments {
     }
 };
 
-} // namespace car::inline v0::detail
+} // namespace car::inline CAR_ABI::detail

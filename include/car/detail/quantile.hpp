@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "../version.hpp" // CAR_ABI
+
 #include <cmath>   // std::erf, std::exp, std::sin, std::cos, std::tan
 #include <cstdint> // std::int64_t
 
-namespace car::inline v0::detail {
+namespace car::inline CAR_ABI::detail {
 
 inline constexpr double pi = 3.14159265358979323846;
 
@@ -51,4 +53,4 @@ inline double student_t_quantile(double level, std::int64_t n) {
     return std::sqrt(degrees) * std::tan(rising_root(level, probability, slope));
 }
 
-} // namespace car::inline v0::detail
+} // namespace car::inline CAR_ABI::detail

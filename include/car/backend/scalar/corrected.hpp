@@ -3,7 +3,7 @@
 
 #include "softmax.hpp" // a row's probabilities
 
-namespace car::inline v0::kernel {
+namespace car::inline CAR_ABI::kernel {
 
 template <class T>
 void corrected_softmax(scalar_backend, const matrix_view<const T>& p, const matrix_view<const T>& c, const matrix_view<T>& y, double scale,
@@ -34,4 +34,4 @@ void corrected_softmax_vjp(scalar_backend, const matrix_view<const T>& y, const 
     }
 }
 
-} // namespace car::inline v0::kernel
+} // namespace car::inline CAR_ABI::kernel

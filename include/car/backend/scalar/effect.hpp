@@ -3,7 +3,7 @@
 
 #include "softmax.hpp" // a row's probabilities
 
-namespace car::inline v0::kernel {
+namespace car::inline CAR_ABI::kernel {
 
 /// The probability of one class; NaN where the row has none.
 template <class T>
@@ -14,4 +14,4 @@ double probability(scalar_backend, const vector_view<const T>& values, std::ptrd
     return scalar_row::probability(row(label) - state.max, state);
 }
 
-} // namespace car::inline v0::kernel
+} // namespace car::inline CAR_ABI::kernel

@@ -9,7 +9,7 @@
 #include <limits>      // NaN, infinity
 #include <type_traits> // std::is_same_v
 
-namespace car::inline v0::kernel {
+namespace car::inline CAR_ABI::kernel {
 
 namespace scalar_row {
 
@@ -225,4 +225,4 @@ loss_result loss(scalar_backend, const matrix_view<const T>& p, const matrix_vie
     return total;
 }
 
-} // namespace car::inline v0::kernel
+} // namespace car::inline CAR_ABI::kernel

@@ -9,7 +9,7 @@
 #include <cstddef>   // std::ptrdiff_t
 #include <limits>    // infinity
 
-namespace car::inline v0::kernel::scalar_row {
+namespace car::inline CAR_ABI::kernel::scalar_row {
 
 using detail::split;
 inline constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -133,4 +133,4 @@ row_terms finish_wide(const Row& row, const row_state& state) {
     return terms;
 }
 
-} // namespace car::inline v0::kernel::scalar_row
+} // namespace car::inline CAR_ABI::kernel::scalar_row

@@ -7,7 +7,7 @@
 #include <cmath>  // std::isnan, std::log1p
 #include <limits> // NaN
 
-namespace car::inline v0::kernel {
+namespace car::inline CAR_ABI::kernel {
 
 namespace scalar_row {
 
@@ -49,4 +49,4 @@ void log_sum_exp(scalar_backend, const matrix_view<const T>& p, const vector_vie
     }
 }
 
-} // namespace car::inline v0::kernel
+} // namespace car::inline CAR_ABI::kernel
