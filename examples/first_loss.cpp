@@ -16,8 +16,8 @@ int main() {
     const auto loss = car::loss(factual, counterfactual, labels, {.alpha = 0.5},
                                 {.grad_p = car::matrix_view{grad_p.data(), 2, 3}, .grad_c = car::matrix_view{grad_c.data(), 2, 3}});
     std::printf("loss %.4f = cross-entropy %.4f + 0.5 * divergence %.4f\n", loss.value, loss.cross_entropy, loss.divergence);
-    std::printf("gradients of the first row: %+.4f %+.4f %+.4f and %+.4f %+.4f %+.4f\n", grad_p[0], grad_p[1], grad_p[2], grad_c[0], grad_c[1],
-                grad_c[2]);
+    std::printf("gradients of the first row: %+.4f %+.4f %+.4f and %+.4f %+.4f %+.4f\n", grad_p[0], grad_p[1], grad_p[2], grad_c[0],
+                grad_c[1], grad_c[2]);
 
     const auto effect = car::effect(factual, counterfactual, labels);
     std::printf("P_effect %.3f, standard error %.3f, 95 %% interval %.2f to %.2f\n", effect.mean, effect.standard_error, effect.lower,

@@ -65,10 +65,10 @@ struct garments {
 /// Ten textures, sums of plane waves: four gratings, three fields of blobs, three of noise, each of its own orientation and scale.
 /// Every picture takes its own shift, contrast and grain.
 class scenery {
-    struct wave {
+    struct plane_wave {
         double x, y, phase;
     };
-    std::array<std::vector<wave>, scenes> waves_;
+    std::array<std::vector<plane_wave>, scenes> waves_;
 
   public:
     explicit scenery(std::mt19937_64& random) {

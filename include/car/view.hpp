@@ -173,12 +173,13 @@ struct view_traits<R> {
 };
 
 /// A built-in matrix, T[rows][cols].
+// clang-format off
 template <class T, std::size_t Rows, std::size_t Cols>
-struct view_traits<T[Rows][Cols]>{static constexpr matrix_view<T> view(T(&m)[Rows][Cols]){return {m[0], Rows, Cols};
-} // namespace car::inline CAR_ABI
-static constexpr matrix_view<const T> view(const T (&m)[Rows][Cols]) { return {m[0], Rows, Cols}; }
-}
-;
+struct view_traits<T[Rows][Cols]> {
+    static constexpr matrix_view<T> view(T (&m)[Rows][Cols]) { return {m[0], Rows, Cols}; }
+    static constexpr matrix_view<const T> view(const T (&m)[Rows][Cols]) { return {m[0], Rows, Cols}; }
+};
+// clang-format on
 
 /// Class indices of any integer type, read as std::int64_t: a contiguous range, a strided view, or a matrix of one row or column.
 class label_view {
