@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which backend has a kernel of its own of which op. A row here is a row of the README's table.
+#include <car/corrected.hpp>
+#include <car/effect.hpp>
+#include <car/loss.hpp>
+#include <car/softmax.hpp>
+
+#include <doctest/doctest.h>
+
+namespace {
+
+template <class Backend, class T>
+constexpr bool has_loss = requires(const Backend& on, car::matrix_view<const T> in, car::label_view labels, car::loss_options options,
+                                   car::loss_arrays<T> arrays) {
+    car::kernel::loss(on, in, in, labels, options, arrays);
+};
+template <class Backend, class T>
+constexpr bool has_softmax = requires(const Backend& on, car::matrix_view<const T> in, car::matrix_view<T> out, car::vector_view<T> row) {
+    car::kernel::softmax(on, in, out, 1.0);
+    car::kernel::log_softmax(on, in, out, 1.0);
+    car::kernel::log_sum_exp(on, in, row, 1.0);
+};
+template <class Backend, class T>
+constexpr bool has_corrected = requires(const Backend& on, car::matrix_view<const T> in, car::matrix_view<T> out) {
+    car::kernel::corrected_softmax(on, in, in, out, 1.0, 1.0);
+    car::kernel::corrected_softmax_vjp(on, in, in, out, out, 1.0, 1.0);
+};
+template <class Backend, class T>
+constexpr bool has_effect = requires(const Backend& on, car::vector_view<const T> row) {
+    car::kernel::probability(on, row, 0);
+};
+
+template <class Backend>
+constexpr bool has_everything =
+    has_loss<Backend, float>&& has_loss<Backend, double>&& has_softmax<Backend, float>&& has_softmax<Backend, double>&&
+        has_corrected<Backend, float>&& has_corrected<Backend, double>&& has_effect<Backend, float>&& has_effect<Backend, double>;
+
+struct no_backend : car::backend_base {};
+
+static_assert(has_everything<car::scalar_backend>);
+static_assert(!has_loss<no_backend, float> && !has_softmax<no_backend, float> && !has_corrected<no_backend, float> &&
+              !has_effect<no_backend, float>);
+static_assert(car::backend<car::scalar_backend> && !car::backend<int>);
+
+} // namespace
+
+TEST_CASE("a call without a backend runs on the default one") {
+    const double p[1][3] = {{1, 2, 3}}, c[1][3] = {{0, 1, -1}};
+    CHECK(car::loss(p, c, std::vector{1}).value == car::loss(car::default_backend, p, c, std::vector{1}).value);
+}
