@@ -39,6 +39,7 @@ struct setting {
 
 /// Test sets: as in training; then scenes that say nothing, at each degree of occlusion.
 const std::array<const char*, 5> conditions{"in distrib.", "none", "0.25", "0.50", "0.75"};
+const std::array<const char*, classes> names{"T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "ankle boot"};
 
 /// What one seed trains and tests on, shared by all settings: differences between settings are paired.
 struct trial {
@@ -153,47 +154,72 @@ void write_pictures(const garments& test, const std::string& path) {
         throw std::runtime_error("cannot write " + path);
 }
 
-/// The paper's Table 6 in small: accuracy by condition, then the paired difference to cross-entropy only, marked where its interval
-/// excludes 0. `runs[setting][seed]`.
-void print_table(const std::vector<setting>& settings, const std::vector<std::vector<nlohmann::json>>& runs) {
-    const auto per_seed = [&](std::size_t s, auto value) {
+/// Mean and interval over seeds of every accuracy, and of its paired difference to cross-entropy only. `runs[setting][seed]`.
+nlohmann::json summarise(const std::vector<setting>& settings, const std::vector<std::vector<nlohmann::json>>& runs) {
+    const auto over_seeds = [&](std::size_t s, std::size_t from, std::size_t to, bool difference) {
+        const auto mean = [&](const nlohmann::json& r) {
+            double sum = 0;
+            for (std::size_t k = from; k != to; ++k) sum += r["accuracy"][k].get<double>();
+            return sum / static_cast<double>(to - from);
+        };
         std::vector<double> values;
         for (std::size_t seed = 0; seed != runs[s].size(); ++seed)
-            values.push_back(value(runs[s][seed]) - (s == 0 ? 0 : value(runs[0][seed])));
-        return car::mean_effect(values);
+            values.push_back(mean(runs[s][seed]) - (difference ? mean(runs[0][seed]) : 0));
+        const auto e = car::mean_effect(values);
+        return nlohmann::json{{"mean", e.mean}, {"lower", e.lower}, {"upper", e.upper}};
     };
-    const auto print = [&](std::size_t s, bool difference) {
-        std::printf("%-36s", settings[s].name().c_str());
+    nlohmann::json summary;
+    for (std::size_t s = 0; s != settings.size(); ++s) {
+        nlohmann::json row{
+            {"name", settings[s].name()}, {"alpha", settings[s].alpha}, {"fill", runs[s][0]["fill"]}, {"flow", runs[s][0]["flow"]}};
         for (std::size_t k = 0; k != conditions.size(); ++k) {
-            const auto value = [k](const nlohmann::json& r) { return r["accuracy"][k].get<double>(); };
-            std::vector<double> plain;
-            for (const auto& r : runs[s]) plain.push_back(value(r));
-            const auto e = difference ? per_seed(s, value) : car::mean_effect(plain);
-            const char* mark = difference && e.lower > 0 ? " *" : difference && e.upper < 0 ? " !" : "";
-            std::printf(difference ? "%+7.2f +-%5.2f%-2s" : "%7.2f +-%5.2f%-2s", e.mean, e.upper - e.mean, mark);
+            row["accuracy"].push_back(over_seeds(s, k, k + 1, false));
+            row["difference"].push_back(over_seeds(s, k, k + 1, true));
+        }
+        row["difference_when_shuffled"] = over_seeds(s, 1, conditions.size(), true);
+        summary.push_back(row);
+    }
+    return summary;
+}
+
+/// The paper's Table 6 in small: accuracy by condition, then the paired differences, marked where the interval excludes 0.
+void print_table(const nlohmann::json& summary) {
+    const auto print = [&](const char* title, const char* column, const char* format) {
+        std::printf("\n%s\n%-36s", title, "");
+        for (const char* condition : conditions) std::printf("%16s", condition);
+        for (const auto& row : summary) {
+            const bool difference = std::string(column) == "difference";
+            if (difference && row["alpha"] == 0.0) continue;
+            std::printf("\n%-36s", row["name"].get<std::string>().c_str());
+            for (const auto& e : row[column]) {
+                const double mean = e["mean"], lower = e["lower"], upper = e["upper"];
+                std::printf(format, mean, upper - mean, !difference ? "" : lower > 0 ? " *" : upper < 0 ? " !" : "");
+            }
         }
         std::puts("");
     };
-    const auto heading = [&](const char* title) {
-        std::printf("\n%s\n%-36s", title, "");
-        for (const char* condition : conditions) std::printf("%16s", condition);
-        std::puts("");
-    };
-    heading("Accuracy in % (mean over seeds, 95 % interval); all but the first column with scenes shuffled, by occlusion degree");
-    for (std::size_t s = 0; s != settings.size(); ++s) print(s, false);
-    heading("Paired difference to cross-entropy only (* better, ! worse: the 95 % interval excludes 0)");
-    for (std::size_t s = 1; s != settings.size(); ++s) print(s, true);
+    print("Accuracy in % (mean over seeds, 95 % interval); all but the first column with scenes shuffled, by occlusion degree", "accuracy",
+          "%7.2f +-%5.2f%-2s");
+    print("Paired difference to cross-entropy only (* better, ! worse: the 95 % interval excludes 0)", "difference", "%+7.2f +-%5.2f%-2s");
     std::puts("\nOver the four shuffled columns together:");
-    for (std::size_t s = 1; s != settings.size(); ++s) {
-        const auto e = per_seed(s, [](const nlohmann::json& r) {
-            double sum = 0;
-            for (std::size_t k = 1; k != conditions.size(); ++k) sum += r["accuracy"][k].get<double>() / 4;
-            return sum;
-        });
-        std::printf("  %-36s %+6.2f (%+.2f to %+.2f): %s\n", settings[s].name().c_str(), e.mean, e.lower, e.upper,
-                    e.lower > 0   ? "helps"
-                    : e.upper < 0 ? "hurts"
-                                  : "no difference shown");
+    for (const auto& row : summary) {
+        if (row["alpha"] == 0.0) continue;
+        const auto& e = row["difference_when_shuffled"];
+        const double mean = e["mean"], lower = e["lower"], upper = e["upper"];
+        std::printf("  %-36s %+6.2f (%+.2f to %+.2f): %s\n", row["name"].get<std::string>().c_str(), mean, lower, upper,
+                    lower > 0   ? "helps"
+                    : upper < 0 ? "hurts"
+                                : "no difference shown");
+    }
+}
+
+/// What the model owes to the actor, by class, in the last epoch of the first seed.
+void print_effects(const nlohmann::json& run) {
+    std::puts("\nP_effect by class, cross-entropy only, first seed, last epoch (95 % interval):");
+    for (std::size_t k = 0; k != names.size(); ++k) {
+        const auto& e = run["effect_by_class"][k];
+        std::printf("  %-12s %+.3f (%+.3f to %+.3f)\n", names[k], e["mean"].get<double>(), e["lower"].get<double>(),
+                    e["upper"].get<double>());
     }
 }
 
@@ -250,11 +276,11 @@ int main(int argc, char** argv) try {
         for (; printed != logs.size() && !logs[printed].empty(); ++printed) std::cout << logs[printed] << std::flush;
     });
 
-    print_table(settings, runs);
+    const nlohmann::json summary = summarise(settings, runs);
+    print_table(summary);
+    print_effects(runs[0][0]);
     std::filesystem::create_directories(c.output);
     write_pictures(test, c.output + "/pictures.png");
-    nlohmann::json names;
-    for (const setting& s : settings) names.push_back(s.name());
     std::ofstream(c.output + "/results.json") << nlohmann::json{{"configuration",
                                                                  {{"seeds", c.seeds},
                                                                   {"train", c.train},
@@ -264,7 +290,7 @@ int main(int argc, char** argv) try {
                                                                   {"hidden", c.hidden},
                                                                   {"rate", c.rate}}},
                                                                 {"conditions", conditions},
-                                                                {"settings", names},
+                                                                {"summary", summary},
                                                                 {"runs", runs}}
                                                      .dump(1)
                                               << '\n';
