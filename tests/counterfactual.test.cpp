@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -160,6 +161,40 @@ TEST_CASE_TEMPLATE("the gradient is the adjoint of erase", T, float, double) {
     }
 }
 
+TEST_CASE_TEMPLATE("the background's gradient, one for each image and one for all", T, float, double) {
+    pictures<T> data(3, 2, 5, 7, 4);
+    const std::size_t each = 2 * 5 * 7;
+    std::vector<T> grad(data.images.size()), plain(grad), background(grad), shared(each);
+    const car::image_view<const T> one(data.other.data(), 1, 2, 5, 7);
+    const car::background_fill<T> own{data.view(std::as_const(data.other))}, common{one};
+    const auto up = data.view(std::as_const(data.images));
+    car::erase_vjp(data.mask(), up, own, data.view(plain));
+    car::erase_vjp(data.mask(), up, own, data.view(grad), data.view(background));
+    CHECK(grad == plain);
+    for (std::size_t k = 0; k != background.size(); ++k) near(background[k], data.mask_at(k) * static_cast<long double>(data.images[k]), 1);
+    car::erase_vjp(data.mask(), up, common, data.view(grad), {shared.data(), 1, 2, 5, 7});
+    CHECK(grad == plain);
+    for (std::size_t k = 0; k != each; ++k) {
+        long double sum = 0;
+        for (std::size_t n = 0; n != 3; ++n) sum += data.mask_at(n * each + k) * static_cast<long double>(data.images[n * each + k]);
+        near(shared[k], sum, 3);
+    }
+}
+
+TEST_CASE("noise of a batch in two parts is the batch's noise") {
+    std::vector<float> images(4 * 6), masks(4 * 6, 1), whole(24), parts(24);
+    const car::noise_fill fill{.seed = 9};
+    car::erase(car::image_view<float>(images.data(), 4, 1, 2, 3), {masks.data(), 4, 1, 2, 3}, fill, {whole.data(), 4, 1, 2, 3});
+    for (std::uint64_t first : {0u, 3u}) {
+        car::noise_fill part = fill;
+        part.first_image = first;
+        const std::ptrdiff_t count = first == 0 ? 3 : 1;
+        car::erase(car::image_view<float>(images.data(), count, 1, 2, 3), {masks.data(), count, 1, 2, 3}, part,
+                   {parts.data() + first * 6, count, 1, 2, 3});
+    }
+    CHECK(parts == whole);
+}
+
 TEST_CASE_TEMPLATE("occlude: area, centre and blending at every scale", T, float, double) {
     const std::ptrdiff_t size = 40;
     const std::vector<car::box> boxes{{8, 6, 20, 20}, {10.5, 3.25, 12, 30}, {-6, 30, 16, 16}, {0, 0, 0, 0}, {100, 100, 4, 4}};
@@ -199,7 +234,7 @@ TEST_CASE_TEMPLATE("occlude: area, centre and blending at every scale", T, float
     CHECK(in_place == want);
 }
 
-TEST_CASE("an occluder as large as its box is copied pixel by pixel; a transparent border does not darken") {
+TEST_CASE("an occluder as large as its box is copied pixel by pixel; a transparent border does not show") {
     const std::vector<double> frame(16, 0.5), occluder{1, 0, 0.25, 0.75}, opacity{1, 1, 0, 1};
     std::vector<double> out(16);
     const std::vector<car::box> boxes{{1, 1, 2, 2}};
@@ -211,10 +246,10 @@ TEST_CASE("an occluder as large as its box is copied pixel by pixel; a transpare
     CHECK(out[9] == 0.5); // transparent
     CHECK(out[10] == 0.75);
     CHECK(out[0] == 0.5);
-    const std::vector<double> bright{1, 0}, half{1, 0}; // the right half is black and transparent
+    const std::vector<double> bright{0.25, 1}, half{1, 0}; // the right half is white, and transparent
     car::occlude(source, std::vector<car::box>{{1, 1, 1, 1}}, car::image_view<const double>(bright.data(), 1, 1, 1, 2),
                  car::image_view<const double>(half.data(), 1, 1, 1, 2), {.scale = 1}, {out.data(), 1, 1, 4, 4});
-    CHECK(out[5] == doctest::Approx(0.5 * 0.75 + 1 * 0.25)); // a quarter of the pixel is covered, in white
+    CHECK(out[5] == doctest::Approx(0.5 * 0.75 + 0.25 * 0.25)); // a quarter of the pixel is covered, in dark grey
 }
 
 TEST_CASE("the paper's factors") {
@@ -252,6 +287,8 @@ TEST_CASE("errors") {
                       "car::erase: out has shape 1 x 3 x 2 x 3, expected 1 x 3 x 2 x 2");
     CHECK_THROWS_WITH(car::erase(images, masks, car::constant_fill{NAN}, result),
                       "car::erase: fill.value is nan, expected a finite number");
+    CHECK_THROWS_WITH(car::erase(images, masks, car::noise_fill{.deviation = -1}, result),
+                      "car::erase: fill.deviation is negative, expected 0 or more");
     CHECK_THROWS_WITH(car::erase(images, masks, black, {image.data() + 1, 1, 3, 2, 2}), "car::erase: out overlaps images");
     CHECK_THROWS_WITH(car::erase(images, masks, black, {nullptr, 1, 3, 2, 2}), "car::erase: out is null, expected 1 x 3 x 2 x 2 elements");
     car::image_view<float> folded = result;
