@@ -252,6 +252,30 @@ TEST_CASE("an occluder as large as its box is copied pixel by pixel; a transpare
     CHECK(out[5] == doctest::Approx(0.5 * 0.75 + 0.25 * 0.25)); // a quarter of the pixel is covered, in dark grey
 }
 
+TEST_CASE("vast and tiny boxes: the colour is the occluder's or the frame's, never anything else") {
+    const std::vector<double> frame(16, 1), occluder(4, 2), opacity(4, 1);
+    std::vector<double> out(16);
+    const car::image_view<const double> source(frame.data(), 1, 1, 4, 4), object(occluder.data(), 1, 1, 2, 2),
+        opaque(opacity.data(), 1, 1, 2, 2);
+    for (const double corner : {0.0, -1e308, 8e307, -1e-320, -4.9e299, -0.5e300})
+        for (const double extent : {1e-320, 1e-300, 1e16, 1e300, 8e307})
+            for (const double scale : {1e-300, 1.0, 1e10, 1e308}) {
+                CAPTURE(corner);
+                CAPTURE(extent);
+                CAPTURE(scale);
+                car::occlude(source, std::vector<car::box>{{corner, corner, extent, extent}}, object, opaque, {.scale = scale},
+                             {out.data(), 1, 1, 4, 4});
+                for (const double colour : out) CHECK((colour >= 1 && colour <= 2));
+            }
+    // far wider than the frame and around it: nothing of the frame is left, to the last bit
+    car::occlude(source, std::vector<car::box>{{-5e299, -5e299, 1e300, 1e300}}, object, opaque, {.scale = 1}, {out.data(), 1, 1, 4, 4});
+    CHECK(out == std::vector<double>(16, 2));
+    // its edges overflow: refused
+    CHECK_THROWS_WITH_AS(car::occlude(source, std::vector<car::box>{{1e308, 0, 1e308, 1}}, object, opaque, {}, {out.data(), 1, 1, 4, 4}),
+                         doctest::Contains("box of frame 0 is not finite"), std::invalid_argument);
+    CHECK(out == std::vector<double>(16, 2));
+}
+
 TEST_CASE("the paper's factors") {
     const std::ptrdiff_t size = 32;
     const std::vector<car::box> boxes{{4, 4, 16, 16}, {5, 5, 16, 16}, {6, 6, 16, 16}, {7, 7, 16, 16}, {0, 0, 0, 0}};

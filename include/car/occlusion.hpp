@@ -42,40 +42,47 @@ inline double shared_length(double a, double b, double c, double d) { return std
 
 /// Where an occluder lies in a frame: its centre on the box's, as large as its aspect allows in `scale` times the box.
 struct placement {
-    double x = 0, y = 0, factor = 0; // frame = corner + factor * occluder
+    double x = 0, y = 0, factor = 0; // frame = centre + factor * (occluder - its centre)
 
     placement(const box& actor, double scale, double width, double height)
         : x(actor.x + actor.width / 2), y(actor.y + actor.height / 2),
-          factor(scale * std::min(actor.width / width, actor.height / height)) {
-        x -= factor * width / 2;
-        y -= factor * height / 2;
+          factor(scale * std::min(actor.width / width, actor.height / height)) {}
+};
+
+/// One side of a pixel of the frame, in the occluder's pixels, of which there are `size`. Under a vast occluder it has no length left:
+/// then it is a point.
+class pixel_side {
+    double from_, to_, size_;
+
+  public:
+    pixel_side(double pixel, double centre, double factor, std::ptrdiff_t size)
+        : from_((pixel - centre) / factor + static_cast<double>(size) / 2),
+          to_((pixel + 1 - centre) / factor + static_cast<double>(size) / 2), size_(static_cast<double>(size)) {}
+
+    bool meets() const { return to_ > 0 && from_ < size_; }
+    std::ptrdiff_t first() const { return static_cast<std::ptrdiff_t>(std::max(std::floor(from_), 0.0)); }
+    std::ptrdiff_t last() const { return static_cast<std::ptrdiff_t>(std::min(std::max(std::ceil(to_), std::floor(from_) + 1), size_)); }
+    double share(std::ptrdiff_t of) const {
+        return from_ < to_ ? shared_length(from_, to_, static_cast<double>(of), static_cast<double>(of + 1)) / (to_ - from_) : 1;
     }
 };
 
 /// The occluder seen through one pixel of the frame: the mean over the pixel's area, exact for an occluder that is constant in each of
 /// its own pixels. Colours are weighted with opacity, so that a transparent border does not darken the edge.
 class pixel_sample {
-    double x0_, x1_, y0_, y1_; // the pixel, in occluder pixels
+    pixel_side across_, down_;
 
   public:
-    pixel_sample(const placement& place, double x, double y)
-        : x0_((x - place.x) / place.factor), x1_((x + 1 - place.x) / place.factor), y0_((y - place.y) / place.factor),
-          y1_((y + 1 - place.y) / place.factor) {}
+    pixel_sample(const placement& place, double x, double y, std::ptrdiff_t width, std::ptrdiff_t height)
+        : across_(x, place.x, place.factor, width), down_(y, place.y, place.factor, height) {}
 
     template <class Value>
-    double mean(std::ptrdiff_t width, std::ptrdiff_t height, Value value) const {
+    double mean(Value value) const {
         double sum = 0;
-        const auto last = [](double edge, std::ptrdiff_t size) {
-            return static_cast<std::ptrdiff_t>(std::min(std::ceil(edge), static_cast<double>(size)));
-        };
-        const auto first = [](double edge) { return static_cast<std::ptrdiff_t>(std::max(std::floor(edge), 0.0)); };
-        if (y1_ <= 0 || x1_ <= 0 || y0_ >= static_cast<double>(height) || x0_ >= static_cast<double>(width)) return 0;
-        for (std::ptrdiff_t y = first(y0_); y < last(y1_, height); ++y) {
-            const double rows = shared_length(y0_, y1_, static_cast<double>(y), static_cast<double>(y + 1));
-            for (std::ptrdiff_t x = first(x0_); x < last(x1_, width); ++x)
-                sum += rows * shared_length(x0_, x1_, static_cast<double>(x), static_cast<double>(x + 1)) * value(y, x);
-        }
-        return sum / ((x1_ - x0_) * (y1_ - y0_));
+        if (!across_.meets() || !down_.meets()) return 0;
+        for (std::ptrdiff_t y = down_.first(); y < down_.last(); ++y)
+            for (std::ptrdiff_t x = across_.first(); x < across_.last(); ++x) sum += down_.share(y) * across_.share(x) * value(y, x);
+        return sum;
     }
 };
 
@@ -84,7 +91,7 @@ inline void check_boxes(const checker& check, std::span<const box> boxes, std::p
         check.fail("boxes has size " + std::to_string(boxes.size()) + ", expected " + std::to_string(frames) + ", one for each frame");
     for (std::size_t n = 0; n != boxes.size(); ++n) {
         const box& b = boxes[n];
-        if (!(std::isfinite(b.x) && std::isfinite(b.y) && std::isfinite(b.width) && std::isfinite(b.height)))
+        if (!(std::isfinite(b.x) && std::isfinite(b.y) && std::isfinite(b.x + b.width) && std::isfinite(b.y + b.height)))
             check.fail("box of frame " + std::to_string(n) + " is not finite");
     }
 }
@@ -139,15 +146,16 @@ void occlude(image_view<T> frames, std::span<const box> boxes, std::type_identit
 
     for (std::ptrdiff_t n = 0; n != source.count; ++n) {
         const box& actor = boxes[static_cast<std::size_t>(n)];
-        const bool occluded = n >= options.first_frame && n < last_frame && !actor.empty();
+        bool occluded = n >= options.first_frame && n < last_frame && !actor.empty();
         const detail::placement place(occluded ? actor : box{0, 0, 1, 1}, options.scale, static_cast<double>(occluder.width),
                                       static_cast<double>(occluder.height));
+        occluded = occluded && place.factor > 0; // a speck too small for a number covers nothing
         for (std::ptrdiff_t y = 0; y != source.height; ++y)
             for (std::ptrdiff_t x = 0; x != source.width; ++x) {
-                const detail::pixel_sample pixel(place, static_cast<double>(x), static_cast<double>(y));
-                const auto seen = [&](auto value) { return options.alpha * pixel.mean(occluder.width, occluder.height, value); };
+                const detail::pixel_sample pixel(place, static_cast<double>(x), static_cast<double>(y), occluder.width, occluder.height);
+                const auto seen = [&](auto value) { return options.alpha * pixel.mean(value); };
                 const auto opaque = [&](std::ptrdiff_t v, std::ptrdiff_t u) { return static_cast<double>(opacity(0, 0, v, u)); };
-                const double a = occluded ? seen(opaque) : 0;
+                const double a = occluded ? std::min(seen(opaque), 1.0) : 0; // shares may add up to 1 + u
                 if (coverage) coverage(n, 0, y, x) = static_cast<Value>(a);
                 for (std::ptrdiff_t channel = 0; channel != source.channels; ++channel) {
                     Value& pixel_out = out(n, channel, y, x);
