@@ -50,7 +50,7 @@ struct placement {
 };
 
 /// One side of a pixel of the frame, in the occluder's pixels, of which there are `size`. Under a vast occluder it has no length left:
-/// then it is a point.
+/// then it is a point. Of an occluder without size it sees a share of 0.
 class pixel_side {
     double from_, to_, size_;
 
@@ -146,10 +146,9 @@ void occlude(image_view<T> frames, std::span<const box> boxes, std::type_identit
 
     for (std::ptrdiff_t n = 0; n != source.count; ++n) {
         const box& actor = boxes[static_cast<std::size_t>(n)];
-        bool occluded = n >= options.first_frame && n < last_frame && !actor.empty();
+        const bool occluded = n >= options.first_frame && n < last_frame && !actor.empty();
         const detail::placement place(occluded ? actor : box{0, 0, 1, 1}, options.scale, static_cast<double>(occluder.width),
                                       static_cast<double>(occluder.height));
-        occluded = occluded && place.factor > 0; // a speck too small for a number covers nothing
         for (std::ptrdiff_t y = 0; y != source.height; ++y)
             for (std::ptrdiff_t x = 0; x != source.width; ++x) {
                 const detail::pixel_sample pixel(place, static_cast<double>(x), static_cast<double>(y), occluder.width, occluder.height);
