@@ -87,6 +87,13 @@ struct row_status {
     friend constexpr bool operator==(const row_status&, const row_status&) = default;
 };
 
+/// A direction in the logits, of a second derivative. What is not given is 0.
+template <class T>
+struct loss_direction {
+    matrix_view<const T> p = {}; ///< N x C
+    matrix_view<const T> c = {}; ///< N x C
+};
+
 struct loss_result {
     double value = 0;
     double cross_entropy = 0; ///< reduced as the value is

@@ -99,12 +99,13 @@ class loss_outputs {
         return {footprint_of(name, v)};
     }
     void apart(std::initializer_list<checker::output> outputs, const matrix_view<const T>& p, const matrix_view<const T>& c,
-               const targets<T>& labels, const loss_arrays<T>& arrays) const {
+               const targets<T>& labels, const loss_arrays<T>& arrays, const loss_direction<T>& direction = {}) const {
         const auto target =
             labels.are_probabilities() ? footprint_of("labels", labels.probabilities()) : footprint_of("labels", labels.indices());
         check_.separate(outputs, {footprint_of("p", p), footprint_of("c", c), target, footprint_of("upstream", arrays.upstream),
                                   footprint_of("weight", arrays.weight), footprint_of("sample_weight", arrays.sample_weight),
-                                  footprint_of("row_mask", arrays.row_mask), footprint_of("class_mask", arrays.class_mask)});
+                                  footprint_of("row_mask", arrays.row_mask), footprint_of("class_mask", arrays.class_mask),
+                                  footprint_of("direction.p", direction.p), footprint_of("direction.c", direction.c)});
     }
 };
 

@@ -7,6 +7,30 @@
 
 namespace car::inline CAR_ABI::kernel::scalar_row {
 
+/// Where the gradients of a row go, and what multiplies them.
+template <class T, class Number>
+struct gradient_rows {
+    vector_view<T> p, c;
+    gradients how = gradients::overwrite;
+    Number factor = 1;
+
+    explicit operator bool() const { return p || c; }
+
+    void put(const vector_view<T>& gradient, std::ptrdiff_t k, const Number& value) const {
+        if (!gradient) return;
+        if (how == gradients::overwrite)
+            gradient[k] = value == 0 ? T(0) : store<T>(value);
+        else if (value != 0)
+            gradient[k] = store<T>(value + static_cast<double>(gradient[k]));
+    }
+    void fill(std::ptrdiff_t size, double value) const {
+        for (std::ptrdiff_t k = 0; k != size; ++k) {
+            put(p, k, value);
+            put(c, k, value);
+        }
+    }
+};
+
 /// What each row of a call of the loss is given: its logits as they are read, its target, its weight, its upstream gradient.
 template <class T>
 struct batch {
@@ -32,6 +56,22 @@ struct batch {
     }
 
     double upstream(std::ptrdiff_t i) const { return arrays.upstream ? static_cast<double>(arrays.upstream[i]) : 1; }
+
+    /// What the rows' sum is divided by.
+    template <class Difference>
+    detail::number_of<Difference> divisor() const {
+        if (options.reduction != reduction::mean) return 1;
+        if (options.divisor) return *options.divisor;
+        detail::sum_of<Difference> weights;
+        for (std::ptrdiff_t i = 0; i != size(); ++i) weights.add(weight(i));
+        return weights.value();
+    }
+
+    template <class Number>
+    gradient_rows<T, Number> gradients(std::ptrdiff_t i) const {
+        return {arrays.grad_p ? arrays.grad_p.row(i) : vector_view<T>{}, arrays.grad_c ? arrays.grad_c.row(i) : vector_view<T>{},
+                options.gradients};
+    }
 
     /// 0 where the row is ignored.
     double weight(std::ptrdiff_t i) const { return detail::row_weight(labels, arrays, options.ignore_index, i); }

@@ -5,7 +5,6 @@
 #include "../../options.hpp" // loss_options, loss_arrays, loss_result
 #include "batch.hpp"         // what each row of a call is given
 #include "divergence.hpp"    // KL(P || Y) and its slopes
-#include "softmax.hpp"       // store
 
 namespace car::inline CAR_ABI::kernel {
 
@@ -20,30 +19,6 @@ struct row_result {
     Number lse_y = detail::no_number;
     std::ptrdiff_t predicted = -1;
     fault what = fault::none;
-};
-
-/// Where the gradients of a row go, and what multiplies them.
-template <class T, class Number>
-struct gradient_rows {
-    vector_view<T> p, c;
-    gradients how = gradients::overwrite;
-    Number factor = 1;
-
-    explicit operator bool() const { return p || c; }
-
-    void put(const vector_view<T>& gradient, std::ptrdiff_t k, const Number& value) const {
-        if (!gradient) return;
-        if (how == gradients::overwrite)
-            gradient[k] = value == 0 ? T(0) : store<T>(value);
-        else if (value != 0)
-            gradient[k] = store<T>(value + static_cast<double>(gradient[k]));
-    }
-    void fill(std::ptrdiff_t size, double value) const {
-        for (std::ptrdiff_t k = 0; k != size; ++k) {
-            put(p, k, value);
-            put(c, k, value);
-        }
-    }
 };
 
 /// Writes the gradients, column by column, each read before it is written: the gradients may lie where p and c are.
@@ -130,12 +105,11 @@ loss_result loss_rows(const batch<T>& rows, const loss_options& options, const l
         weights.add(weight);
     }
     total.weight = store<double>(number(weights.value()));
-    const number divisor = options.reduction != reduction::mean ? number(1) : options.divisor ? number(*options.divisor) : weights.value();
+    const number divisor = rows.template divisor<Difference>();
 
     for (std::ptrdiff_t i = 0; i != rows.size(); ++i) {
         const number weight = rows.weight(i);
-        gradient_rows<T, number> gradients{arrays.grad_p ? arrays.grad_p.row(i) : vector_view<T>{},
-                                           arrays.grad_c ? arrays.grad_c.row(i) : vector_view<T>{}, options.gradients};
+        gradient_rows<T, number> gradients = rows.template gradients<number>(i);
         row_result<number> row;
         if (weight == 0) {
             gradients.fill(rows.classes(), 0);

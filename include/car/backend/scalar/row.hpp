@@ -13,6 +13,16 @@ namespace car::inline CAR_ABI::kernel::scalar_row {
 
 using detail::infinity;
 
+/// Rounds a number to the type of an array, once.
+template <class T>
+T store(double value) {
+    return static_cast<T>(value);
+}
+template <class T>
+T store(const detail::double_double& value) {
+    return static_cast<T>(value.high); // the nearest double to the pair
+}
+
 /// What a logit is read as, in double: scale x, or scale tanh(rate x) / rate. An infinity stays one.
 struct reading {
     double scale = 1;

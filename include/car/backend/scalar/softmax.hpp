@@ -8,16 +8,6 @@ namespace car::inline CAR_ABI::kernel {
 
 namespace scalar_row {
 
-/// Rounds a number to the type of an array, once.
-template <class T>
-T store(double value) {
-    return static_cast<T>(value);
-}
-template <class T>
-T store(const detail::double_double& value) {
-    return static_cast<T>(value.high); // the nearest double to the pair
-}
-
 /// Writes `value(logit - max, state)` for every column; NaN where a logit is NaN or +inf, or every class is masked.
 template <class T, class Row, class Value>
 void map(const Row& row, const vector_view<T>& y, Value value) {
