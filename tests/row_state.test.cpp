@@ -25,7 +25,7 @@ car::row_state make_state(const pairs& row) { return car::kernel::scalar_row::me
 } // namespace
 
 TEST_CASE("states of random parts, merged in a random tree, say what the row says") {
-    std::mt19937_64 random(21);
+    cases::generator random(21);
     double worst = 0;
     for (int trial = 0; trial != 1200; ++trial) {
         const std::size_t classes = 1 + random() % 300;
@@ -76,7 +76,7 @@ TEST_CASE("a move in which large terms cancel shows in the condition") {
 }
 
 TEST_CASE("the identity changes nothing, to the bit") {
-    std::mt19937_64 random(22);
+    cases::generator random(22);
     const auto row = cases::make<double>(9, cases::factual::normal, cases::counterfactual::normal, random);
     const car::row_state state = make_state(part(row, 0, 9)), identity;
     CHECK(identity.is_empty());
@@ -91,7 +91,7 @@ TEST_CASE("the identity changes nothing, to the bit") {
 }
 
 TEST_CASE("phi within 3 ulp, log1p_minus within 4, against 113-bit arithmetic") {
-    std::mt19937_64 random(23);
+    cases::generator random(23);
     std::uniform_real_distribution<double> exponent(-60, 9), sign(-1, 1);
     double worst_phi = 0, worst_log = 0;
     for (int trial = 0; trial != 200000; ++trial) {

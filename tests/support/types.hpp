@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the tests ask of a type of logits.
+
+#include <car/float_types.hpp>
+
+#include <cstdlib>
+#include <limits>
+
+namespace types {
+
+template <class T>
+struct limits {
+    static constexpr const char* name = sizeof(T) == 4 ? "float" : "double";
+    static constexpr double roundoff = static_cast<double>(std::numeric_limits<T>::epsilon()) / 2;
+    static constexpr double least_normal = static_cast<double>(std::numeric_limits<T>::min());
+    static constexpr double least = static_cast<double>(std::numeric_limits<T>::denorm_min());
+    static constexpr double most = static_cast<double>(std::numeric_limits<T>::max());
+};
+template <>
+struct limits<car::bfloat16> {
+    static constexpr const char* name = "bfloat16";
+    static constexpr double roundoff = 0x1p-8, least_normal = 0x1p-126, least = 0x1p-133, most = 0x1.fep127;
+};
+template <>
+struct limits<car::float16> {
+    static constexpr const char* name = "float16";
+    static constexpr double roundoff = 0x1p-11, least_normal = 0x1p-14, least = 0x1p-24, most = 65504;
+};
+
+template <class T>
+constexpr double u = limits<T>::roundoff;
+
+template <class T>
+constexpr bool two_bytes = sizeof(T) == 2;
+
+/// What a value may lose when it is stored, beside the errors of its computation: nothing more where T is the terms' own type.
+template <class T, class Wide>
+Wide storage_error(Wide magnitude) {
+    return two_bytes<T> ? magnitude * static_cast<Wide>(u<T>) + static_cast<Wide>(limits<T>::least) : Wide(0);
+}
+
+/// The long form of a test: every input and not every n-th, a minute more of rows.
+inline bool exhaustive() { return std::getenv("CAR_EXHAUSTIVE") != nullptr; }
+
+} // namespace types
