@@ -5,6 +5,7 @@
 
 #include <car/float_types.hpp>
 
+#include <cstdint>
 #include <cstdlib>
 #include <limits>
 
@@ -41,7 +42,13 @@ Wide storage_error(Wide magnitude) {
     return two_bytes<T> ? magnitude * static_cast<Wide>(u<T>) + static_cast<Wide>(limits<T>::least) : Wide(0);
 }
 
-/// The long form of a test: every input and not every n-th, a minute more of rows.
+/// The long form of a test: every input and not every n-th, hours and not seconds of rows.
 inline bool exhaustive() { return std::getenv("CAR_EXHAUSTIVE") != nullptr; }
+
+/// One in so many inputs: a prime.
+inline std::uint64_t every() {
+    const char* text = std::getenv("CAR_EVERY");
+    return text ? std::strtoull(text, nullptr, 10) : 9973;
+}
 
 } // namespace types

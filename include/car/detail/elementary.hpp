@@ -124,7 +124,7 @@ inline curve<double> curve_of(double t) {
         return {tail, t - tail};
     }
     const double rise = expm1(-t);
-    return {rise + t, -rise};
+    return {rise < infinity ? rise + t : rise, -rise};
 }
 inline double phi(double t) { return curve_of(t).phi; }
 
