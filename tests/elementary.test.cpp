@@ -216,6 +216,14 @@ TEST_CASE_TEMPLATE("two-byte types: every number comes back, every double goes t
         if (!std::isfinite(value)) break;
         numbers.push_back(value);
     }
+    using limits = std::numeric_limits<T>;
+    CHECK(limits::digits == (std::is_same_v<T, car::bfloat16> ? 8 : 11));
+    CHECK(static_cast<float>(limits::min()) == std::ldexp(1.0f, limits::min_exponent - 1));
+    CHECK(static_cast<float>(limits::lowest()) == -static_cast<float>(limits::max()));
+    CHECK(T(1 + static_cast<double>(limits::epsilon())).bits() == T(1).bits() + 1);
+    CHECK(static_cast<float>(limits::epsilon()) == std::ldexp(1.0f, 1 - limits::digits));
+    CHECK(std::isinf(static_cast<float>(limits::infinity())));
+    CHECK(std::isnan(static_cast<float>(limits::quiet_NaN())));
     CHECK(numbers[1] == types::limits<T>::least);
     CHECK(numbers.back() == types::limits<T>::most);
     numbers.push_back(2 * numbers.back() - numbers[numbers.size() - 2]);

@@ -13,21 +13,15 @@ namespace types {
 
 template <class T>
 struct limits {
-    static constexpr const char* name = sizeof(T) == 4 ? "float" : "double";
-    static constexpr double roundoff = static_cast<double>(std::numeric_limits<T>::epsilon()) / 2;
-    static constexpr double least_normal = static_cast<double>(std::numeric_limits<T>::min());
-    static constexpr double least = static_cast<double>(std::numeric_limits<T>::denorm_min());
-    static constexpr double most = static_cast<double>(std::numeric_limits<T>::max());
-};
-template <>
-struct limits<car::bfloat16> {
-    static constexpr const char* name = "bfloat16";
-    static constexpr double roundoff = 0x1p-8, least_normal = 0x1p-126, least = 0x1p-133, most = 0x1.fep127;
-};
-template <>
-struct limits<car::float16> {
-    static constexpr const char* name = "float16";
-    static constexpr double roundoff = 0x1p-11, least_normal = 0x1p-14, least = 0x1p-24, most = 65504;
+    using numbers = std::numeric_limits<T>;
+    static constexpr const char* name = sizeof(T) == 8         ? "double"
+                                        : sizeof(T) == 4       ? "float"
+                                        : numbers::digits == 8 ? "bfloat16"
+                                                               : "float16";
+    static constexpr double roundoff = static_cast<double>(numbers::epsilon()) / 2;
+    static constexpr double least_normal = static_cast<double>(numbers::min());
+    static constexpr double least = static_cast<double>(numbers::denorm_min());
+    static constexpr double most = static_cast<double>(numbers::max());
 };
 
 template <class T>
