@@ -134,8 +134,6 @@ std::string message_of(Call call) {
     return "no error";
 }
 
-const car::loss_options sum{.reduction = car::reduction::sum};
-
 } // namespace
 
 TEST_CASE_TEMPLATE("loss: a NaN or +inf in p, in any column, stays in its row and is reported", M, EVERY_MODE) {
@@ -381,7 +379,8 @@ TEST_CASE_TEMPLATE("loss: smoothing puts its mass on the live classes only", M, 
 
 TEST_CASE_TEMPLATE("loss: one class, wide gaps, denormals, the largest numbers", M, EVERY_MODE) {
     using T = typename M::T;
-    const double most = types::limits<T>::most, least = types::limits<T>::least;
+    // Of double a quarter: differences of differences are numbers still.
+    const double most = types::limits<T>::most / (sizeof(T) == 8 ? 4 : 1), least = types::limits<T>::least;
     batch<M, 1> sole;
     sole.labels.assign(4, 0);
     sole.run();
@@ -402,7 +401,7 @@ TEST_CASE_TEMPLATE("loss: one class, wide gaps, denormals, the largest numbers",
     CHECK(b.result.value > most);
     CHECK(b.is_finite(2));
     CHECK(b.is_finite(3));
-    CHECK((std::isinf(b.cross_entropy[0]) || number(b.cross_entropy[0]) >= 2 * (most - 2 * b.dp(0, 0))));
+    CHECK(number(b.cross_entropy[0]) == number(static_cast<car::term_of<T>>(2 * most)));
     for (const auto* values : {&b.grad_p, &b.grad_c})
         for (auto v : *values) CHECK(!std::isnan(number(v)));
 }

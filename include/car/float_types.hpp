@@ -23,7 +23,8 @@ constexpr std::uint16_t narrow(double value) {
     const int wide = static_cast<int>(bits >> 52 & 0x7ff);
     const std::uint64_t fraction = bits & ((std::uint64_t{1} << 52) - 1);
     if (wide == 0x7ff)
-        return static_cast<std::uint16_t>(sign | static_cast<std::uint32_t>(infinite) << Fraction | (fraction != 0) << (Fraction - 1));
+        return static_cast<std::uint16_t>(sign | static_cast<std::uint32_t>(infinite) << Fraction |
+                                          (fraction != 0 ? 1u : 0u) << (Fraction - 1));
     const int exponent = wide - 1023 + bias;
     const int drop = exponent > 0 ? dropped : dropped + 1 - exponent; // a denormal drops more
     if (drop > 54) return static_cast<std::uint16_t>(sign);           // below half of the least number
