@@ -47,6 +47,7 @@ template <class R>
 concept contiguous = requires(R& r) {
     { std::data(r) } -> std::convertible_to<const volatile void*>;
     { std::size(r) } -> std::convertible_to<std::size_t>;
+    requires !std::is_void_v<std::remove_pointer_t<decltype(std::data(r))>>;
 };
 
 template <class R>
