@@ -38,8 +38,14 @@ void corrected_softmax(eigen_backend, const matrix_view<const T>& p, const matri
                        double strength) noexcept {
     for (std::ptrdiff_t i = 0; i != p.rows; ++i) {
         if constexpr (eigen_row::takes<T>) {
+            const auto left = [&](Eigen::Index begin, Eigen::Index count) { return eigen_row::read(p.row(i), begin, count, scale); };
+            const auto right = [&](Eigen::Index begin, Eigen::Index count) {
+                return eigen_row::read(c.row(i), begin, count, scale, strength);
+            };
+            // From the first column, so that what all of p or all of c has in common takes no digits.
+            const auto p0 = left(0, 1)[0], c0 = right(0, 1)[0];
             const auto logits = [&](Eigen::Index begin, Eigen::Index count) -> eigen_row::lanes<eigen_row::wide<T>> {
-                return eigen_row::read(p.row(i), begin, count, scale) - eigen_row::read(c.row(i), begin, count, scale, strength);
+                return (left(begin, count) - p0) - (right(begin, count) - c0);
             };
             if (eigen_row::map(p.cols, logits, y.row(i), eigen_row::probability)) continue;
         }

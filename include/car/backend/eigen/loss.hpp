@@ -37,12 +37,13 @@ lanes<Wide> weighted_fall(const lanes<Wide>& a, const lanes<Wide>& e, const lane
 /// its own.
 template <class Wide>
 struct divergence {
-    Wide mean = 0; ///< E_P[c]
+    Wide centre = 0; ///< the c of the largest p
+    Wide mean = 0;   ///< E_P[c] from there
     Wide value = 0;
 
     template <class Logits, class Counterfactual>
     divergence(Index size, const measured<Wide>& row, Logits p, Counterfactual c) {
-        const Wide centre = c(row.peak, 1)[0];
+        centre = c(row.peak, 1)[0];
         const auto x = [&](Index begin, Index count) -> lanes<Wide> { return c(begin, count) - centre - mean; };
         const auto add_drift = [&] { // once more where the centre is an outlier
             Wide drift = 0;
@@ -64,7 +65,6 @@ struct divergence {
                            [&](Index begin, Index count) { sum += (p(begin, count) - row.max - x(begin, count) - highest).exp().sum(); });
             value = highest + (std::log(sum) - row.log_sum());
         }
-        mean += centre;
     }
 };
 
@@ -88,13 +88,14 @@ bool loss(const scalar_row::logit_pairs<T, Difference>& row, std::ptrdiff_t labe
     result.cross_entropy = static_cast<double>(whole.log_sum() - at_label);
     result.lse_p = static_cast<double>(whole.max + whole.log_sum());
     result.predicted = whole.peak;
-    Wide kl = 0, mean = 0;
+    Wide kl = 0, centre = 0, mean = 0;
     if (reads_c) {
         const divergence<Wide> found(size, whole, p, c);
         kl = found.value;
+        centre = found.centre;
         mean = found.mean;
         if (options.alpha != 0) result.divergence = static_cast<double>(kl);
-        if (wants_lse_y) result.lse_y = static_cast<double>(kl - mean + whole.max + whole.log_sum());
+        if (wants_lse_y) result.lse_y = static_cast<double>(kl - mean - centre + whole.max + whole.log_sum());
     }
     if (!gradients) return true;
 
@@ -105,7 +106,7 @@ bool loss(const scalar_row::logit_pairs<T, Difference>& row, std::ptrdiff_t labe
         if (label >= begin && label < begin + count) to_p[label - begin] = -others;
         if (options.alpha != 0) {
             const auto alpha = static_cast<Wide>(options.alpha);
-            const values x = c(begin, count) - mean, w = x + kl;
+            const values x = c(begin, count) - centre - mean, w = x + kl;
             const values fall = weighted_fall(a, e, w);
             switch (options.flow) {
             case flow::full:
