@@ -42,8 +42,18 @@ void corrected_softmax(eigen_backend, const matrix_view<const T>& p, const matri
             const auto right = [&](Eigen::Index begin, Eigen::Index count) {
                 return eigen_row::read(c.row(i), begin, count, scale, strength);
             };
-            // From the first column, so that what all of p or all of c has in common takes no digits.
-            const auto p0 = left(0, 1)[0], c0 = right(0, 1)[0];
+            // From the column of the largest difference: of those near it, p and c are measured without error.
+            Eigen::Index peak = 0;
+            auto highest = -std::numeric_limits<eigen_row::wide<T>>::infinity();
+            eigen_row::for_each_block(p.cols, [&](Eigen::Index begin, Eigen::Index count) {
+                Eigen::Index at = 0;
+                const auto max = (left(begin, count) - right(begin, count)).maxCoeff(&at);
+                if (max > highest) {
+                    highest = max;
+                    peak = begin + at;
+                }
+            });
+            const auto p0 = left(peak, 1)[0], c0 = right(peak, 1)[0];
             const auto logits = [&](Eigen::Index begin, Eigen::Index count) -> eigen_row::lanes<eigen_row::wide<T>> {
                 return (left(begin, count) - p0) - (right(begin, count) - c0);
             };
