@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "../version.hpp" // CAR_ABI
+
+#include <cmath> // std::fma, std::sqrt
+
+namespace car::inline CAR_ABI::detail {
+
+/// Two doubles as one number of about 106 bits: |low| is at most half a unit in the last place of high.
+struct double_double {
+    double high = 0, low = 0;
+};
+
+/// a + b, a b without error, of finite numbers.
+inline double_double exact_sum(double a, double b) {
+    const double sum = a + b, b_part = sum - a;
+    return {sum, (a - (sum - b_part)) + (b - b_part)};
+}
+inline double_double exact_product(double a, double b) {
+    const double product = a * b;
+    return {product, std::fma(a, b, -product)};
+}
+
+inline double_double operator-(const double_double& a) { return {-a.high, -a.low}; }
+inline double_double operator+(const double_double& a, const double_double& b) {
+    const double_double high = exact_sum(a.high, b.high), low = exact_sum(a.low, b.low);
+    const double_double sum = exact_sum(high.high, high.low + low.high);
+    return exact_sum(sum.high, sum.low + low.low);
+}
+inline double_double operator-(const double_double& a, const double_double& b) { return a + -b; }
+inline double_double operator*(const double_double& a, const double_double& b) {
+    const double_double product = exact_product(a.high, b.high);
+    return exact_sum(product.high, product.low + (a.high * b.low + a.low * b.high));
+}
+inline double_double operator/(const double_double& a, const double_double& b) {
+    const double first = a.high / b.high;
+    const double_double rest = a - b * double_double{first};
+    return exact_sum(first, (rest.high + rest.low) / b.high);
+}
+inline double_double& operator+=(double_double& a, const double_double& b) { return a = a + b; }
+
+/// A sum of many doubles or products of two, as a high part and the sum of what it lost. Brought into order every now and then, the
+/// sum of what was lost stays small and its own roundings are of the order 2^-90 of the sum of magnitudes, whatever the order.
+class wide_sum {
+    double high_ = 0, low_ = 0;
+
+  public:
+    void add(double x) {
+        const double_double sum = exact_sum(high_, x);
+        high_ = sum.high;
+        low_ += sum.low;
+    }
+    void add_product(double x, double y) {
+        const double_double product = exact_product(x, y);
+        add(product.high);
+        low_ += product.low;
+    }
+    void add(const double_double& x) { *this = wide_sum(value() + x); }
+    void order() { *this = wide_sum(value()); }
+    double_double value() const { return exact_sum(high_, low_); }
+
+    wide_sum() = default;
+    explicit wide_sum(const double_double& x) : high_(x.high), low_(x.low) {}
+};
+
+} // namespace car::inline CAR_ABI::detail
