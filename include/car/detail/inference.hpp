@@ -79,6 +79,13 @@ inline void set_percentiles(estimate& result, std::vector<double>& values, doubl
     result.upper = quantile((1 + level) / 2);
 }
 
+/// s^2 / n of n numbers with these sums; NaN for fewer than two.
+inline double variance_of_mean(const double_double& n, const double_double& sum, const double_double& squares) {
+    if (!(n.high > 1)) return std::numeric_limits<double>::quiet_NaN();
+    const double deviations = (squares - sum * sum / n).high;
+    return (deviations > 0 ? deviations : 0 * deviations) / (n.high - 1) / n.high;
+}
+
 /// NaN, all of it, for a reason.
 inline estimate& undefined(estimate& result, enum reason why) {
     result.mean = result.standard_error = result.lower = result.upper = std::numeric_limits<double>::quiet_NaN();
