@@ -36,6 +36,7 @@ class scores {
         rest_ = others.value().high;
     }
     double probability(std::ptrdiff_t k) const noexcept { return std::exp(static_cast<double>(row_[k]) - max_) / (1 + rest_); }
+    double log_probability(std::ptrdiff_t k) const noexcept { return (static_cast<double>(row_[k]) - max_) - std::log1p(rest_); }
     double log_odds(std::ptrdiff_t k) const noexcept {
         const double a = static_cast<double>(row_[k]) - max_;
         return a - std::log(k == peak_ ? rest_ : 1 + (rest_ - std::exp(a)));
