@@ -44,7 +44,7 @@ struct adjust_result {
 /// Shapes    g: (K N) x C logits, stratum after stratum: row i of stratum k is row k N + i. prior: K. labels: N.
 /// Requires  shapes that agree, C >= 1, K >= 1, prior at least 0 with sum 1 to within K u, labels in [0, C) or ignore_index, outputs
 ///           that overlap nothing else; else throws std::invalid_argument, nothing written.
-/// Numerics  in double, rounded once more: relative error of P and of the gradient at most 16 (geometric: 16 + 2 max |g|) double
+/// Numerics  in double, rounded once more: relative error of P and of the gradient at most 16 (geometric: 16 + 4 max |g|) double
 ///           roundings, of a row's loss that times 1 + loss. A stratum of probability 0 counts for nothing. A NaN or +inf, or a stratum
 ///           with every class masked, makes its row NaN and is reported; a label without probability in any has the loss +inf.
 /// Cost      each input read once from memory, then from cache; allocates K + C numbers.

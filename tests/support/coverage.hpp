@@ -107,7 +107,8 @@ inline trial of_graph(model::confounding how) {
             {"Hajek, clipped at 0.1", car::treatment(car::hajek{}, data, {.clip = 0.1}), ate, only(!strong, weighted)},
             {"Hajek, on the treated", car::treatment(car::hajek{car::weighting::treated}, data), att, from(weighted)},
             {"Hajek, on the control", car::treatment(car::hajek{car::weighting::control}, data), atc, from(weighted)},
-            {"Hajek, overlap", car::treatment(car::hajek{car::weighting::overlap}, data), graph.on_the_overlap(), from(200)},
+            {"Hajek, overlap", car::treatment(car::hajek{car::weighting::overlap}, data), graph.on_the_overlap(),
+             from(strong ? 1000 : 200)},
             {"AIPW", car::treatment(car::aipw{}, data), ate, from(weighted)},
             {"AIPW, fitted means", car::treatment(car::aipw{}, with(rows.propensity, fitted.control_mean, fitted.treated_mean)), ate,
              from(strong ? 5000 : 1000)},
@@ -122,7 +123,7 @@ inline trial of_graph(model::confounding how) {
 
 inline std::vector<answer> front_door(std::size_t n, model::generator& random) {
     const model::mediated_study rows(n, random);
-    const auto enough = n >= 200 ? expected::covers : expected::small_sample;
+    const auto enough = n >= 1000 ? expected::covers : expected::small_sample;
     return {{"front door", car::front_door(rows.treatment, rows.outcome, rows.mediator, 3), model::mediated_study::true_effect(), enough},
             {"difference in means", car::treatment(car::difference_in_means{}, {.treatment = rows.treatment, .outcome = rows.outcome}),
              model::mediated_study::true_effect(), expected::assumption_broken}};
@@ -199,7 +200,7 @@ inline std::vector<answer> means(std::size_t n, model::generator& random) {
             {"mean, normal", car::mean_effect(effects, {.interval = interval::normal}), 0.125, from(200)},
             {"mean, bootstrap", car::mean_effect(effects, {.interval = interval::bootstrap, .resamples = 400}), 0.125, from(1000)},
             {"accuracy 0.93, t", t.all(), 0.93, from(1000)},
-            {"accuracy 0.93, Wilson", wilson.all(), 0.93, from(200)},
+            {"accuracy 0.93, Wilson", wilson.all(), 0.93, from(1000)},
             {"macro accuracy, t", t.macro(), 0.93, from(1000)}};
 }
 

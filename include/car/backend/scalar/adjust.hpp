@@ -28,16 +28,28 @@ double adjust_exact(scalar_backend on, adjust_scratch<T>& kept, std::ptrdiff_t s
     kept.of_stratum.clear();
     for (std::ptrdiff_t k = 0; k != strata; ++k) kept.of_stratum.emplace_back(on, row(k));
     const auto of = [&](std::ptrdiff_t k) -> const scores<T>& { return kept.of_stratum[static_cast<std::size_t>(k)]; };
-    const auto joint = [&](std::ptrdiff_t k) { return prior(k) == 0 ? nothing : std::log(prior(k)) + of(k).log_probability(label); };
+    const auto joint = [&](std::ptrdiff_t k) { // log w_k P_ky
+        if (prior(k) == 0) return detail::double_double{nothing};
+        const auto likelihood = of(k).log_probability(label);
+        return std::isfinite(likelihood.high) ? detail::exact_sum(likelihood.high, likelihood.low + std::log(prior(k))) : likelihood;
+    };
 
-    double likeliest = nothing;
+    detail::double_double likeliest{nothing};
     bool defined = true;
     for (std::ptrdiff_t k = 0; k != strata; ++k) {
-        defined = defined && !std::isnan(joint(k));
-        likeliest = joint(k) > likeliest ? joint(k) : likeliest;
+        const auto one = joint(k);
+        defined = defined && !std::isnan(one.high);
+        if (one.high > likeliest.high) likeliest = one;
     }
-    detail::compensated_sum sum; // of w_k P_ky over the largest of them
-    for (std::ptrdiff_t k = 0; k != strata; ++k) sum.add(defined ? std::exp(joint(k) - likeliest) : std::log(-1.0));
+    const auto over_likeliest = [&](std::ptrdiff_t k) { // w_k P_ky over the largest of them
+        if (!defined) return std::numeric_limits<double>::quiet_NaN();
+        const auto one = joint(k);
+        if (one.high == nothing && likeliest.high != nothing) return 0.0;
+        const auto apart = detail::exact_sum(one.high, -likeliest.high);
+        return std::exp(apart.high) * (1 + (apart.low + (one.low - likeliest.low)));
+    };
+    detail::compensated_sum sum;
+    for (std::ptrdiff_t k = 0; k != strata; ++k) sum.add(over_likeliest(k));
 
     for (std::ptrdiff_t j = 0; j != classes; ++j) {
         detail::compensated_sum mixed;
@@ -46,7 +58,7 @@ double adjust_exact(scalar_backend on, adjust_scratch<T>& kept, std::ptrdiff_t s
         probability(j, mixed.value());
     }
     for (std::ptrdiff_t k = 0; k != strata; ++k) {
-        const double share = prior(k) == 0 ? 0 : std::exp(joint(k) - likeliest) / sum.value();
+        const double share = prior(k) == 0 ? 0 : over_likeliest(k) / sum.value();
         detail::compensated_sum others;
         for (std::ptrdiff_t j = 0; j != classes; ++j) {
             if (j == label) continue;
@@ -56,7 +68,8 @@ double adjust_exact(scalar_backend on, adjust_scratch<T>& kept, std::ptrdiff_t s
         }
         gradient(k, label, -share * others.value());
     }
-    return likeliest == nothing && defined ? -likeliest : -(likeliest + std::log(sum.value()));
+    if (likeliest.high == nothing && defined) return -nothing;
+    return -(likeliest.high + (likeliest.low + std::log(sum.value())));
 }
 
 /// -log softmax(sum_k w_k g_k)_y of one row, likewise; the slope is w_k (P_j - [j = y]).
@@ -80,7 +93,8 @@ double adjust_geometric(scalar_backend on, adjust_scratch<T>& kept, std::ptrdiff
         for (std::ptrdiff_t k = 0; k != strata; ++k) gradient(k, j, prior(k) * p);
     }
     for (std::ptrdiff_t k = 0; k != strata; ++k) gradient(k, label, -prior(k) * others.value());
-    return -mean.log_probability(label);
+    const auto likelihood = mean.log_probability(label);
+    return -(likelihood.high + likelihood.low);
 }
 
 } // namespace car::inline CAR_ABI::kernel

@@ -32,14 +32,28 @@ class scores {
         if (!defined || peak_ < 0) max_ = std::numeric_limits<double>::quiet_NaN();
         detail::wide_sum others;
         for (std::ptrdiff_t k = 0; k != row.size; ++k)
-            if (k != peak_) others.add(std::exp(static_cast<double>(row[k]) - max_));
+            if (k != peak_) others.add(exponential(k));
         rest_ = others.value().high;
     }
-    double probability(std::ptrdiff_t k) const noexcept { return std::exp(static_cast<double>(row_[k]) - max_) / (1 + rest_); }
-    double log_probability(std::ptrdiff_t k) const noexcept { return (static_cast<double>(row_[k]) - max_) - std::log1p(rest_); }
+    double probability(std::ptrdiff_t k) const noexcept { return exponential(k) / (1 + rest_); }
+    /// log P_k, unrounded: what is taken from it next may cancel.
+    detail::double_double log_probability(std::ptrdiff_t k) const noexcept { return less(k, std::log1p(rest_)); }
     double log_odds(std::ptrdiff_t k) const noexcept {
-        const double a = static_cast<double>(row_[k]) - max_;
-        return a - std::log(k == peak_ ? rest_ : 1 + (rest_ - std::exp(a)));
+        const auto odds = less(k, std::log(k == peak_ ? rest_ : 1 + (rest_ - exponential(k))));
+        return odds.high + odds.low;
+    }
+
+  private:
+    /// (row[k] - max) - x
+    detail::double_double less(std::ptrdiff_t k, double x) const noexcept {
+        const auto a = detail::exact_sum(static_cast<double>(row_[k]), -max_);
+        return std::isfinite(a.high) && std::isfinite(x) ? detail::exact_sum(a.high, a.low - x) : detail::double_double{a.high - x};
+    }
+    /// exp(row[k] - max): the difference's own rounding is worth as many units of the result as it is large.
+    double exponential(std::ptrdiff_t k) const noexcept {
+        const auto a = detail::exact_sum(static_cast<double>(row_[k]), -max_);
+        const double e = std::exp(a.high);
+        return e == 0 ? 0 : e + e * a.low;
     }
 };
 
