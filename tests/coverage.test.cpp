@@ -10,12 +10,13 @@
 namespace {
 
 template <class Backend, class T>
-constexpr bool has_loss = requires(const Backend& on, car::matrix_view<const T> in, car::label_view labels, car::loss_options options,
+constexpr bool has_loss = requires(const Backend& on, car::matrix_view<const T> in, car::targets<T> labels, car::loss_options options,
                                    car::loss_arrays<T> arrays) {
     car::kernel::loss(on, in, in, labels, options, arrays);
 };
 template <class Backend, class T>
-constexpr bool has_softmax = requires(const Backend& on, car::matrix_view<const T> in, car::matrix_view<T> out, car::vector_view<T> row) {
+constexpr bool has_softmax = requires(const Backend& on, car::matrix_view<const T> in, car::matrix_view<T> out,
+                                      car::vector_view<car::term_of<T>> row) {
     car::kernel::softmax(on, in, out, 1.0);
     car::kernel::log_softmax(on, in, out, 1.0);
     car::kernel::log_sum_exp(on, in, row, 1.0);

@@ -13,13 +13,14 @@
 
 namespace {
 
-using car::kernel::scalar_row::logit_pairs;
-using car::kernel::scalar_row::make_state;
+using pairs = car::kernel::scalar_row::logit_pairs<double, car::detail::split>;
 
-logit_pairs<double> part(const cases::row<double>& row, std::size_t begin, std::size_t end) {
+pairs part(const cases::row<double>& row, std::size_t begin, std::size_t end) {
     const auto n = static_cast<std::ptrdiff_t>(end - begin);
     return {{{row.p.data() + begin, n}}, {row.c.data() + begin, n}};
 }
+
+car::row_state make_state(const pairs& row) { return car::kernel::scalar_row::measured(row).state; }
 
 } // namespace
 
@@ -49,7 +50,7 @@ TEST_CASE("states of random parts, merged in a random tree, say what the row say
         }
         const reference::row want(p, c, row.label);
         INFO(row.name);
-        const car::row_terms terms = car::finish(states[0]);
+        const auto terms = car::finish(states[0]);
         const double u = 0x1p-53, lse = static_cast<double>(log1pq(want.factual.rest));
         // Every merge multiplies what it moves by an exponential of 1 ulp and adds it: 4 roundings each, at most one merge a part.
         const double merges = 4 * static_cast<double>(classes / 20 + 4);

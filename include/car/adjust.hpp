@@ -25,9 +25,9 @@ struct adjust_options {
 /// The optional arrays of a call; all are written.
 template <class T>
 struct adjust_arrays {
-    matrix_view<T> probability = {}; ///< N x C: P(y | do x), also where ignored
-    matrix_view<T> grad = {};        ///< (K N) x C: d value / d g; 0 where ignored
-    vector_view<T> row_loss = {};    ///< N: -log P(label | do x); 0 where ignored
+    matrix_view<T> probability = {};       ///< N x C: P(y | do x), also where ignored
+    matrix_view<T> grad = {};              ///< (K N) x C: d value / d g; 0 where ignored
+    vector_view<term_of<T>> row_loss = {}; ///< N: -log P(label | do x); 0 where ignored
 };
 
 struct adjust_result {
@@ -50,7 +50,7 @@ struct adjust_result {
 /// Cost      each input read once from memory, then from cache; allocates K + C numbers.
 /// Source    Pearl 2009, 3.3.1; Xu et al. 2015 for the NWGM.
 template <backend Backend, matrix G>
-adjust_result adjust(const Backend& on, const G& g, vector_view<const scalar_of<const G>> prior, const label_view& labels,
+adjust_result adjust(const Backend& on, const G& g, vector_view<const term_of<scalar_of<const G>>> prior, const label_view& labels,
                      const adjust_options& options = {}, const adjust_arrays<scalar_of<const G>>& arrays = {}) {
     using T = scalar_of<const G>;
     const detail::checker check("adjust");
@@ -66,7 +66,7 @@ adjust_result adjust(const Backend& on, const G& g, vector_view<const scalar_of<
         if (!(w >= 0)) check.fail("prior of stratum " + std::to_string(k) + " is " + std::to_string(w) + ", expected at least 0");
         total += w;
     }
-    if (!(std::abs(total - 1) <= static_cast<double>(strata) * static_cast<double>(std::numeric_limits<T>::epsilon())))
+    if (!(std::abs(total - 1) <= static_cast<double>(strata) * static_cast<double>(std::numeric_limits<term_of<T>>::epsilon())))
         check.fail("prior has sum " + std::to_string(total) + ", expected 1");
     if (arrays.probability) check.shape(detail::footprint_of("probability", arrays.probability), rows, all.cols);
     if (arrays.grad) check.shape(detail::footprint_of("grad", arrays.grad), strata * rows, all.cols);
@@ -96,7 +96,7 @@ adjust_result adjust(const Backend& on, const G& g, vector_view<const scalar_of<
         const double loss = options.adjustment == adjustment::exact
                                 ? kernel::adjust_exact(on, kept, strata, row, weight, label, probability, gradient)
                                 : kernel::adjust_geometric(on, kept, strata, row, weight, label, probability, gradient);
-        if (arrays.row_loss) arrays.row_loss[i] = ignored ? T(0) : static_cast<T>(loss);
+        if (arrays.row_loss) arrays.row_loss[i] = ignored ? 0 : static_cast<term_of<T>>(loss);
         if (ignored) continue;
         sum.add(loss);
         if (std::isnan(loss) && result.status.rows++ == 0) result.status = {fault::not_finite, i, 1};
@@ -106,8 +106,8 @@ adjust_result adjust(const Backend& on, const G& g, vector_view<const scalar_of<
 }
 
 template <matrix G>
-adjust_result adjust(const G& g, vector_view<const scalar_of<const G>> prior, const label_view& labels, const adjust_options& options = {},
-                     const adjust_arrays<scalar_of<const G>>& arrays = {}) {
+adjust_result adjust(const G& g, vector_view<const term_of<scalar_of<const G>>> prior, const label_view& labels,
+                     const adjust_options& options = {}, const adjust_arrays<scalar_of<const G>>& arrays = {}) {
     return adjust(default_backend, g, prior, labels, options, arrays);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "view.hpp" // the optional arrays of a call
+#include "targets.hpp" // labels and masks
+#include "view.hpp"    // the optional arrays of a call
 
 #include <cstdint>  // std::int64_t
 #include <optional> // a divisor, if there is one
@@ -29,29 +30,47 @@ enum class reduction { none, sum, mean };
 /// The mean over no row: 0, NaN or std::invalid_argument.
 enum class empty { zero, nan, error };
 
-/// p and c are read as `logit_scale / temperature` times themselves, c `strength` times that.
+/// How exact a result is. What each promises is in the contract of the call; what a backend does for it, in its documentation.
+enum class precision { fast, accurate, highest };
+
+/// Whether a gradient takes the place of what its array holds, or is added to it.
+enum class gradients { overwrite, accumulate };
+
+/// p and c are read as `softcap(logit_scale p) / temperature`, c then `strength` times; softcap(x) = cap tanh(x / cap).
 struct loss_options {
     double alpha = 1;
     double strength = 1;
     double temperature = 1;
     double logit_scale = 1;
+    std::optional<double> softcap = {}; ///< none unless given
+    double label_smoothing = 0;         ///< of the cross-entropy alone; its mass goes to the classes that are not masked
+    double z_weight = 0;                ///< of the square of log sum exp p
     std::int64_t ignore_index = -100;
     enum kl_target kl_target = kl_target::prediction;
     enum flow flow = flow::full;
     enum reduction reduction = reduction::mean;
-    std::optional<double> divisor = {}; ///< of `mean`, instead of the count of rows: for accumulated gradients
+    std::optional<double> divisor = {}; ///< of `mean`, instead of the weights' sum: for accumulated gradients
     enum empty empty = empty::zero;
+    enum precision precision = precision::accurate;
+    enum gradients gradients = gradients::overwrite;
 };
 
-/// The optional arrays of a call. All but `upstream` are written.
+/// The optional arrays of a call. Those that come first are written, then come the inputs.
 template <class T>
 struct loss_arrays {
-    matrix_view<T> grad_p = {};            ///< N x C: d value / d p
-    matrix_view<T> grad_c = {};            ///< N x C: d value / d c
-    vector_view<T> row_loss = {};          ///< N: cross-entropy + alpha * divergence; 0 where ignored
-    vector_view<T> row_cross_entropy = {}; ///< N
-    vector_view<T> row_divergence = {};    ///< N
-    vector_view<const T> upstream = {};    ///< N: factor of each row's gradients; 1 where not given
+    matrix_view<T> grad_p = {};                       ///< N x C: d value / d p
+    matrix_view<T> grad_c = {};                       ///< N x C: d value / d c
+    vector_view<term_of<T>> row_loss = {};            ///< N: weight (cross-entropy + alpha divergence + z_weight lse_p^2); 0 if ignored
+    vector_view<term_of<T>> row_cross_entropy = {};   ///< N, without the weight, as the two below
+    vector_view<term_of<T>> row_divergence = {};      ///< N
+    vector_view<term_of<T>> lse_p = {};               ///< N: log sum exp of p as it is read
+    vector_view<term_of<T>> lse_y = {};               ///< N: log sum exp of p - strength c
+    vector_view<std::int64_t> predicted = {};         ///< N: the first class with the largest p; -1 where there is none, or ignored
+    vector_view<const term_of<T>> upstream = {};      ///< N: factor of each row's gradients
+    vector_view<const term_of<T>> weight = {};        ///< C: of each class. A row has its label's, or the mean of it over its labels
+    vector_view<const term_of<T>> sample_weight = {}; ///< N
+    mask_view row_mask = {};                          ///< N: false where a row is ignored
+    mask_view class_mask = {};                        ///< C: false where a class is masked, as p = -inf does in one row
 };
 
 /// What is wrong with a row's values: every class masked, or a NaN or an infinity where there is no answer. Values are never an
@@ -68,11 +87,21 @@ struct row_status {
     friend constexpr bool operator==(const row_status&, const row_status&) = default;
 };
 
+/// A direction in the logits, of a second derivative. What is not given is 0.
+template <class T>
+struct loss_direction {
+    matrix_view<const T> p = {}; ///< N x C
+    matrix_view<const T> c = {}; ///< N x C
+};
+
 struct loss_result {
     double value = 0;
     double cross_entropy = 0; ///< reduced as the value is
     double divergence = 0;    ///< reduced as the value is, without alpha
+    double z_loss = 0;        ///< the squares of lse_p, reduced as the value is, without z_weight
+    double weight = 0;        ///< sum of the rows' weights: what `mean` divides by
     std::int64_t count = 0;   ///< rows that are not ignored
+    std::int64_t correct = 0; ///< rows predicted as their label, or their likeliest label
     row_status status = {};
 };
 

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detail/arithmetic.hpp" // split, phi, log1p_minus, weighted_phi
-
-#include <cmath>  // std::log1p, std::abs
-#include <limits> // -infinity, the maximum of no logit
+#include "detail/difference.hpp" // what p - M and c - c0 are held in
 
 namespace car::inline CAR_ABI {
 
@@ -19,17 +16,24 @@ namespace car::inline CAR_ABI {
 ///     moved       magnitude of what was added and subtracted when centres were moved: what U may have lost, in units of its error
 ///
 /// A default state is the identity. It is the state of a part in which every class is masked (p = -inf).
-struct row_state {
-    detail::split max = {-std::numeric_limits<double>::infinity(), 0};
-    double centre = 0;
-    double rest = -1;
-    double drift = 0;
-    double excess = 0;
-    double moved = 0;
+///
+/// Difference is what p - M and c - c0 are held in: double, `split` (exact) or double_double (and then so are the sums).
+template <class Difference>
+struct basic_row_state {
+    using number = detail::number_of<Difference>;
 
-    constexpr bool is_empty() const { return max.high == -std::numeric_limits<double>::infinity(); }
-    constexpr double sum() const { return 1 + rest; }
+    Difference max = {-detail::infinity};
+    double centre = 0;
+    number rest = -1;
+    number drift = 0;
+    number excess = 0;
+    number moved = 0;
+
+    bool is_empty() const { return detail::rounded(max) == -detail::infinity; }
+    number sum() const { return 1 + rest; }
 };
+
+using row_state = basic_row_state<detail::split>;
 
 /// The state of two parts together. The part with the smaller maximum is moved to the maximum and the centre of the other.
 ///
@@ -37,22 +41,24 @@ struct row_state {
 ///     R = R1 + k S2,   D = D1 + k (D2 + t S2),   U = U1 + k (exp(-t) U2 + phi(t) S2 - expm1(-t) D2)
 ///
 /// Numerics  commutative to the bit except where the maxima are equal; associative to rounding.
-inline row_state merge(const row_state& one, const row_state& other) {
+template <class Difference>
+basic_row_state<Difference> merge(const basic_row_state<Difference>& one, const basic_row_state<Difference>& other) {
     if (other.is_empty()) return one;
     if (one.is_empty()) return other;
-    const bool swap = other.max.high > one.max.high || (other.max.high == one.max.high && other.max.low > one.max.low);
-    const row_state &to = swap ? other : one, &from = swap ? one : other;
+    const bool swap = other.max > one.max;
+    const auto &to = swap ? other : one, &from = swap ? one : other;
 
-    const detail::split a = from.max - to.max, t = detail::split{from.centre} - detail::split{to.centre};
-    const double k = detail::exp(a), sum = from.sum();
-    const double scale = detail::exp(a - t); // k exp(-t)
-    const double kept = scale * from.excess, jumped = detail::weighted_phi(a, k, t) * sum,
+    using number = detail::number_of<Difference>;
+    const Difference a = from.max - to.max, t = detail::difference<Difference>(from.centre, to.centre);
+    const number k = detail::exp(a), sum = from.sum();
+    const number scale = detail::exp(a - t); // k exp(-t)
+    const number kept = scale * from.excess, jumped = detail::weighted_phi(a, k, t) * sum,
                  turned = detail::weighted_fall(a, k, t) * from.drift;
-    row_state merged = to;
+    basic_row_state<Difference> merged = to;
     merged.rest += k * sum;
-    merged.drift += k * (from.drift + t.high * sum);
+    merged.drift += k * (from.drift + detail::to_number(t) * sum);
     merged.excess += kept + jumped + turned;
-    if (t.high != 0) merged.moved += kept + jumped + std::abs(turned);
+    if (from.centre != to.centre) merged.moved += kept + jumped + detail::abs(turned);
     merged.moved += scale * from.moved;
     return merged;
 }
@@ -63,26 +69,32 @@ inline row_state merge(const row_state& one, const row_state& other) {
 ///     shift       log E_P[exp(-d)]:  log(P_k / Y_k) = d_k + shift, which cancels where Y_k is large
 ///     divergence  KL(P || Y) = E_P[d] + shift,  Y = softmax(p - c)
 ///     condition   how much larger the terms are than the divergence; NaN or infinite where the state holds no answer.
-///                 Relative error of the divergence: about `condition` units of double's roundoff.
-struct row_terms {
-    double sum = 1;
-    double log_sum = 0;
-    detail::split shift = {};
-    double divergence = 0;
+///                 Relative error of the divergence: about `condition` units of the number's roundoff.
+template <class Difference>
+struct basic_row_terms {
+    using number = detail::number_of<Difference>;
+
+    number sum = 1;
+    number log_sum = 0;
+    Difference shift = {};
+    number divergence = 0;
     double condition = 1;
 };
 
 /// Requires  a state that is not empty.
 /// Numerics  the divergence of a constant c is exactly 0. With |z| < 1/2 nothing of the size of z, only of the size of z^2, cancels.
-inline row_terms finish(const row_state& state) {
-    row_terms terms;
+template <class Difference>
+basic_row_terms<Difference> finish(const basic_row_state<Difference>& state) {
+    using number = detail::number_of<Difference>;
+    basic_row_terms<Difference> terms;
     terms.sum = state.sum();
-    terms.log_sum = std::log1p(state.rest);
-    const double z = (state.excess - state.drift) / terms.sum;
-    terms.shift = {std::log1p(z)};
-    terms.divergence = std::abs(z) < 0.5 ? state.excess / terms.sum + detail::log1p_minus(z) : state.drift / terms.sum + terms.shift.high;
-    const double size = state.excess + state.moved + std::abs(z * state.drift);
-    if (size != 0) terms.condition = size / (terms.sum * (1 + z) * terms.divergence);
+    terms.log_sum = detail::log1p(state.rest);
+    const number z = (state.excess - state.drift) / terms.sum, shift = detail::log1p(z);
+    terms.shift = detail::to_difference<Difference>(shift);
+    const bool is_small = detail::abs(z) < 0.5;
+    terms.divergence = is_small ? state.excess / terms.sum + detail::log1p_minus(z) : state.drift / terms.sum + shift;
+    const number size = state.excess + state.moved + detail::abs(z * state.drift);
+    if (size != 0) terms.condition = detail::rounded(size / (terms.sum * (1 + z) * terms.divergence));
     return terms;
 }
 

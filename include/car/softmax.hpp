@@ -13,7 +13,7 @@ namespace detail {
 template <class T, class Output>
 void check_softmax(const checker& check, const matrix_view<const T>& p, const Output& y, const softmax_options& options) {
     check.readable(footprint_of("p", p));
-    check.shape(footprint_of("y", y), p.rows, std::is_same_v<Output, vector_view<T>> ? 1 : p.cols);
+    check.shape(footprint_of("y", y), p.rows, std::is_same_v<Output, vector_view<term_of<T>>> ? 1 : p.cols);
     check.positive("temperature", options.temperature);
     check.separate({{footprint_of("y", y), p.data}}, {footprint_of("p", p)});
 }
@@ -71,14 +71,14 @@ void log_softmax(const P& p, matrix_view<scalar_of<const P>> y, const softmax_op
 /// Numerics  error at most 4u (|max| + |y|); a NaN gives NaN, +inf gives +inf, a row of -inf gives -inf.
 /// Cost      the input read once from memory; allocates nothing.
 template <backend Backend, matrix P>
-void log_sum_exp(const Backend& on, const P& p, vector_view<scalar_of<const P>> y, const softmax_options& options = {}) {
+void log_sum_exp(const Backend& on, const P& p, vector_view<term_of<scalar_of<const P>>> y, const softmax_options& options = {}) {
     const matrix_view<const scalar_of<const P>> logits = view(p);
     detail::check_softmax(detail::checker("log_sum_exp"), logits, y, options);
     kernel::log_sum_exp(on, logits, y, 1 / options.temperature);
 }
 
 template <matrix P>
-void log_sum_exp(const P& p, vector_view<scalar_of<const P>> y, const softmax_options& options = {}) {
+void log_sum_exp(const P& p, vector_view<term_of<scalar_of<const P>>> y, const softmax_options& options = {}) {
     log_sum_exp(default_backend, p, y, options);
 }
 

@@ -4,11 +4,9 @@
 #include "version.hpp" // CAR_ABI
 
 #include <array>       // rows of fixed size
-#include <concepts>    // std::convertible_to, std::integral
+#include <concepts>    // std::convertible_to
 #include <cstddef>     // std::ptrdiff_t
-#include <cstdint>     // std::int64_t, labels are read as
 #include <iterator>    // std::data, std::size
-#include <limits>      // labels above the range of std::int64_t
 #include <type_traits> // the conversions of pointers
 
 namespace car::inline CAR_ABI {
@@ -180,49 +178,5 @@ struct view_traits<T[Rows][Cols]> {
     static constexpr matrix_view<const T> view(const T (&m)[Rows][Cols]) { return {m[0], Rows, Cols}; }
 };
 // clang-format on
-
-/// Class indices of any integer type, read as std::int64_t: a contiguous range, a strided view, or a matrix of one row or column.
-class label_view {
-    const void* data_ = nullptr;
-    std::ptrdiff_t size_ = 0;
-    std::ptrdiff_t stride_ = 1;
-    std::size_t width_ = 0;
-    std::int64_t (*read_)(const void*, std::ptrdiff_t) = nullptr;
-
-    template <class Int>
-    static std::int64_t read(const void* data, std::ptrdiff_t at) {
-        const Int label = static_cast<const Int*>(data)[at];
-        if constexpr (std::unsigned_integral<Int> && sizeof(Int) == sizeof(std::int64_t)) {
-            constexpr auto top = static_cast<Int>(std::numeric_limits<std::int64_t>::max());
-            return static_cast<std::int64_t>(label < top ? label : top); // out of range for every matrix that fits in memory
-        } else {
-            return static_cast<std::int64_t>(label);
-        }
-    }
-
-  public:
-    label_view() = default;
-
-    template <class Int>
-        requires(std::integral<Int> && !std::same_as<std::remove_cv_t<Int>, bool>)
-    label_view(const vector_view<Int>& labels)
-        : data_(labels.data), size_(labels.size), stride_(labels.stride), width_(sizeof(Int)), read_(read<std::remove_cv_t<Int>>) {}
-
-    template <class R>
-        requires(detail::contiguous<R> && !matrix<std::remove_reference_t<R>> && std::integral<std::remove_cv_t<detail::element<R>>> &&
-                 !std::same_as<std::remove_cv_t<detail::element<R>>, bool>)
-    label_view(R&& labels) : label_view(vector_view<detail::element<R>>(labels)) {}
-
-    template <class M>
-        requires(matrix<std::remove_reference_t<M>>&& std::integral<scalar_of<std::remove_reference_t<M>>> &&
-                 !std::same_as<scalar_of<std::remove_reference_t<M>>, bool>)
-    label_view(M&& labels) : label_view(vector_view<detail::viewed<std::remove_reference_t<M>>>(labels)) {}
-
-    std::int64_t operator[](std::ptrdiff_t i) const { return read_(data_, i * stride_); }
-    const void* data() const { return data_; }
-    std::ptrdiff_t size() const { return size_; }
-    std::ptrdiff_t stride() const { return stride_; }
-    std::size_t width() const { return width_; }
-};
 
 } // namespace car::inline CAR_ABI

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "../view.hpp" // what is checked
-#include "fail.hpp"    // fail, shape_text
+#include "../targets.hpp" // labels and masks
+#include "../view.hpp"    // matrices and vectors
+#include "fail.hpp"       // fail, shape_text
 
 #include <algorithm>        // std::min, std::max
 #include <cmath>            // std::isfinite
@@ -43,9 +44,10 @@ footprint footprint_of(const char* name, const vector_view<T>& v) {
     constexpr std::ptrdiff_t width = sizeof(T);
     return {name, v.data, v.size, 1, v.stride * width, width, width};
 }
-inline footprint footprint_of(const char* name, const label_view& labels) {
-    const auto width = static_cast<std::ptrdiff_t>(labels.width());
-    return {name, labels.data(), labels.size(), 1, labels.stride() * width, width, width};
+template <class Value>
+footprint footprint_of(const char* name, const erased_vector<Value>& v) {
+    const auto width = static_cast<std::ptrdiff_t>(v.width());
+    return {name, v.data(), v.size(), 1, v.stride() * width, width, width};
 }
 
 /// Do two arrays share memory? Exact for disjoint ranges and for blocks of one matrix side by side; otherwise, yes.
@@ -132,17 +134,21 @@ class checker {
         }
     }
 
-    /// Every label is a class or the ignored index.
-    void labels(const label_view& labels, std::ptrdiff_t rows, std::ptrdiff_t classes, std::int64_t ignore_index) const {
+    /// Every label is a class or the ignored index, unless the row is ignored otherwise.
+    template <class Ignored>
+    void labels(const label_view& labels, std::ptrdiff_t rows, std::ptrdiff_t classes, std::int64_t ignore_index, Ignored ignored) const {
         if (labels.size() != rows)
             fail("labels has size " + std::to_string(labels.size()) + ", expected " + std::to_string(rows) + ", one for each row");
         require(rows == 0 || labels.data() != nullptr, "labels is null");
         for (std::ptrdiff_t i = 0; i != rows; ++i) {
             const std::int64_t label = labels[i];
-            if (label != ignore_index && (label < 0 || label >= classes))
+            if (label != ignore_index && (label < 0 || label >= classes) && !ignored(i))
                 fail("label in row " + std::to_string(i) + " is " + std::to_string(label) + ", expected 0 to " +
                      std::to_string(classes - 1) + " or ignore_index " + std::to_string(ignore_index));
         }
+    }
+    void labels(const label_view& all, std::ptrdiff_t rows, std::ptrdiff_t classes, std::int64_t ignore_index) const {
+        labels(all, rows, classes, ignore_index, [](std::ptrdiff_t) { return false; });
     }
 };
 

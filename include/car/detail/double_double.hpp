@@ -1,67 +1,103 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "../version.hpp" // CAR_ABI
+#include "arithmetic.hpp" // two_sum
+#include "elementary.hpp" // first approximations
 
-#include <cmath> // std::fma, std::sqrt
+#include <cmath>   // std::fma, std::isfinite
+#include <compare> // comparison of pairs
 
 namespace car::inline CAR_ABI::detail {
 
-/// Two doubles as one number of about 106 bits: |low| is at most half a unit in the last place of high.
+/// An unevaluated sum of two doubles: 106 bits. For `precision::highest` of double, which is rounded once at the end.
+///
+/// Numerics  +, -, * and / within 2^-102 of the result's magnitude (of the operands', where + or - cancels).
 struct double_double {
-    double high = 0, low = 0;
+    double high = 0;
+    double low = 0;
+
+    constexpr double_double() = default;
+    constexpr double_double(double value) : high(value) {}
+    constexpr double_double(double first, double second) : high(first), low(second) {}
+
+    friend double_double operator-(const double_double& a) { return {-a.high, -a.low}; }
+    friend double_double operator+(const double_double& a, const double_double& b) {
+        const split s = two_sum(a.high, b.high), t = two_sum(a.low, b.low);
+        const split u = two_sum(s.high, s.low + t.high), v = two_sum(u.high, u.low + t.low);
+        return {v.high, v.low};
+    }
+    friend double_double operator-(const double_double& a, const double_double& b) { return a + -b; }
+    friend double_double operator*(const double_double& a, const double_double& b) {
+        const double product = a.high * b.high;
+        const double rest = std::isfinite(product) ? std::fma(a.high, b.high, -product) + (a.high * b.low + a.low * b.high) : 0;
+        const split s = two_sum(product, rest);
+        return {s.high, s.low};
+    }
+    friend double_double operator/(const double_double& a, const double_double& b) {
+        const double first = a.high / b.high;
+        if (!std::isfinite(first)) return first;
+        const double_double rest = a - b * first;
+        const double second = rest.high / b.high;
+        const double_double left = rest - b * second;
+        const split s = two_sum(first, second);
+        return double_double(s.high, s.low) + left.high / b.high;
+    }
+    double_double& operator+=(const double_double& other) { return *this = *this + other; }
+
+    friend bool operator==(const double_double&, const double_double&) = default;
+    friend std::partial_ordering operator<=>(const double_double& a, const double_double& b) {
+        return a.high != b.high ? a.high <=> b.high : a.low <=> b.low;
+    }
 };
 
-/// a + b, a b without error, of finite numbers.
-inline double_double exact_sum(double a, double b) {
-    const double sum = a + b, b_part = sum - a;
-    return {sum, (a - (sum - b_part)) + (b - b_part)};
-}
-inline double_double exact_product(double a, double b) {
-    const double product = a * b;
-    return {product, std::fma(a, b, -product)};
+inline double_double abs(const double_double& x) { return x.high < 0 ? -x : x; }
+
+/// 1 + x/n (1 + x/(n+1) (1 + ...)), |x| < 1: to 2^-106 after 28 terms.
+inline double_double factorial_series(const double_double& x, int n) {
+    double_double sum = 1;
+    for (int k = n + 28; k >= n; --k) sum = 1 + x * sum / k;
+    return sum;
 }
 
-inline double_double operator-(const double_double& a) { return {-a.high, -a.low}; }
-inline double_double operator+(const double_double& a, const double_double& b) {
-    const double_double high = exact_sum(a.high, b.high), low = exact_sum(a.low, b.low);
-    const double_double sum = exact_sum(high.high, high.low + low.high);
-    return exact_sum(sum.high, sum.low + low.low);
+inline double_double exp(const double_double& x) {
+    if (!(x.high > -745.14)) return x.high != x.high ? x.high : 0;
+    if (x.high > 709.78) return exp(x.high);
+    const double_double ln2(0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56);
+    const int k = exponential(x.high).exponent;
+    const double_double e = factorial_series(x - ln2 * k, 1);
+    const double scale = power_of_two(k / 2), rest = power_of_two(k - k / 2); // 2^k itself may be no double
+    return {e.high * scale * rest, e.low * scale * rest};
 }
-inline double_double operator-(const double_double& a, const double_double& b) { return a + -b; }
-inline double_double operator*(const double_double& a, const double_double& b) {
-    const double_double product = exact_product(a.high, b.high);
-    return exact_sum(product.high, product.low + (a.high * b.low + a.low * b.high));
-}
-inline double_double operator/(const double_double& a, const double_double& b) {
-    const double first = a.high / b.high;
-    const double_double rest = a - b * double_double{first};
-    return exact_sum(first, (rest.high + rest.low) / b.high);
-}
-inline double_double& operator+=(double_double& a, const double_double& b) { return a = a + b; }
 
-/// A sum of many doubles or products of two, as a high part and the sum of what it lost. Brought into order every now and then, the
-/// sum of what was lost stays small and its own roundings are of the order 2^-90 of the sum of magnitudes, whatever the order.
-class wide_sum {
-    double high_ = 0, low_ = 0;
+/// exp(-t) - 1 + t.
+inline double_double phi(const double_double& t) { return abs(t) < 1 ? t * t * factorial_series(-t, 3) / 2 : exp(-t) - 1 + t; }
 
-  public:
-    void add(double x) {
-        const double_double sum = exact_sum(high_, x);
-        high_ = sum.high;
-        low_ += sum.low;
+inline double_double expm1(const double_double& x) { return abs(x) < 1 ? x * factorial_series(x, 2) : exp(x) - 1; }
+
+/// (atanh(r) - r) / r = r^2/3 + r^4/5 + ..., |r| <= 1/3.
+inline double_double atanh_series(const double_double& r) {
+    const double_double r2 = r * r;
+    double_double sum = 0;
+    for (int k = 34; k != 0; --k) sum = r2 * (sum + double_double(1) / (2 * k + 1));
+    return sum;
+}
+
+inline double_double log1p_minus(const double_double& z) {
+    const double_double r = z / (2 + z);
+    return r * (2 * atanh_series(r) - z);
+}
+
+inline double_double log1p(const double_double& z) {
+    if (abs(z) <= 0.5) {
+        const double_double r = z / (2 + z);
+        return 2 * r * (1 + atanh_series(r));
     }
-    void add_product(double x, double y) {
-        const double_double product = exact_product(x, y);
-        add(product.high);
-        low_ += product.low;
-    }
-    void add(const double_double& x) { *this = wide_sum(value() + x); }
-    void order() { *this = wide_sum(value()); }
-    double_double value() const { return exact_sum(high_, low_); }
+    const double first = log1p(z.high);
+    if (!std::isfinite(first)) return first;
+    const double_double w = (1 + z) * exp(double_double(-first)) - 1; // log1p(z) = first + log1p(w), w of the size of first's error
+    return first + (w - w * w / 2);
+}
 
-    wide_sum() = default;
-    explicit wide_sum(const double_double& x) : high_(x.high), low_(x.low) {}
-};
+inline double_double log(const double_double& x) { return log1p(x - 1); }
 
 } // namespace car::inline CAR_ABI::detail

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "double_double.hpp" // wide_sum
-#include "random.hpp"        // the resamples' counts
+#include "wide_sum.hpp" // sums of about 90 bits
+#include "random.hpp"   // the resamples' counts
 
 #include <array>   // the features of a row
 #include <cstddef> // std::size_t, std::ptrdiff_t

@@ -9,6 +9,7 @@
 #include <cmath>   // std::isfinite, std::sqrt
 #include <cstdint> // std::int64_t
 #include <string>  // messages
+#include <vector>  // the draws of a row
 
 namespace car::inline CAR_ABI {
 
@@ -35,11 +36,11 @@ struct effect_options {
 /// The optional arrays of a call. `weights` and `clusters` are read, the others written.
 template <class T>
 struct effect_arrays {
-    vector_view<T> row_effect = {};     ///< N: the effect on each row's label; 0 where ignored
-    vector_view<T> row_draw_error = {}; ///< N: its standard error over draws, sd / sqrt(M); NaN for one draw, 0 where ignored
-    matrix_view<T> class_effect = {};   ///< N x C: the effect on every class, ignored or not; probabilities sum to 0 over a row
-    vector_view<const T> weights = {};  ///< N: at least 0; a row of weight 0 is left out
-    label_view clusters = {};           ///< N: rows of one cluster are not independent
+    vector_view<term_of<T>> row_effect = {};     ///< N: the effect on each row's label; 0 where ignored
+    vector_view<term_of<T>> row_draw_error = {}; ///< N: its standard error over draws, sd / sqrt(M); NaN for one draw, 0 where ignored
+    matrix_view<T> class_effect = {};            ///< N x C: the effect on every class, ignored or not; probabilities sum to 0 over a row
+    vector_view<const term_of<T>> weights = {};  ///< N: at least 0; a row of weight 0 is left out
+    label_view clusters = {};                    ///< N: rows of one cluster are not independent
 };
 
 namespace detail {
@@ -57,7 +58,7 @@ double score(const Backend& on, enum scale scale, const vector_view<const T>& ro
 template <class T, backend Backend>
 double row_divergence(const Backend& on, const matrix_view<const T>& p, const matrix_view<const T>& c, std::ptrdiff_t i, std::ptrdiff_t j) {
     const std::int64_t any = 0;
-    T value = 0;
+    term_of<T> value = 0;
     loss(on, matrix_view<const T>{p.row(i).data, 1, p.cols, p.row_stride, p.col_stride},
          matrix_view<const T>{c.row(j).data, 1, c.cols, c.row_stride, c.col_stride}, vector_view<const std::int64_t>{&any, 1},
          loss_options{}, loss_arrays<T>{.row_divergence = {&value, 1}});
@@ -89,18 +90,16 @@ row_score effect_of_row(const Backend& on, const matrix_view<const T>& p, const 
 template <class T, backend Backend>
 void effect_on_classes(const Backend& on, const matrix_view<const T>& p, const matrix_view<const T>& c, std::ptrdiff_t i,
                        const effect_options& options, const vector_view<T>& effects) {
-    const auto of = [&](const kernel::scores<T>& all, const vector_view<const T>& row, std::ptrdiff_t k) {
-        return options.scale == scale::probability ? all.probability(k)
-               : options.scale == scale::log_odds  ? all.log_odds(k)
-                                                   : static_cast<double>(row[k]);
+    const auto of = [&](const kernel::scores<T>& all, std::ptrdiff_t k) {
+        return options.scale == scale::probability ? all.probability(k) : options.scale == scale::log_odds ? all.log_odds(k) : all.logit(k);
     };
     const kernel::scores<T> factual(on, p.row(i));
-    for (std::ptrdiff_t k = 0; k != p.cols; ++k) effects[k] = T(0);
-    for (std::ptrdiff_t m = 0; m != options.draws; ++m) {
-        const vector_view<const T> row = c.row(m * p.rows + i);
-        const kernel::scores<T> drawn(on, row);
-        for (std::ptrdiff_t k = 0; k != p.cols; ++k)
-            effects[k] += static_cast<T>((of(factual, p.row(i), k) - of(drawn, row, k)) / static_cast<double>(options.draws));
+    std::vector<kernel::scores<T>> draws;
+    for (std::ptrdiff_t m = 0; m != options.draws; ++m) draws.emplace_back(on, c.row(m * p.rows + i));
+    for (std::ptrdiff_t k = 0; k != p.cols; ++k) {
+        compensated_sum counterfactual;
+        for (const auto& draw : draws) counterfactual.add(of(draw, k));
+        effects[k] = static_cast<T>(of(factual, k) - counterfactual.value() / static_cast<double>(options.draws));
     }
 }
 
@@ -140,8 +139,8 @@ row_status row_effects(const char* op, const Backend& on, const matrix_view<cons
             if (weight != 0) each(i, label, weight, found.effect);
             if (!std::isfinite(found.effect) && status.rows++ == 0) status = {fault::not_finite, i, 1};
         }
-        if (arrays.row_effect) arrays.row_effect[i] = static_cast<T>(found.effect);
-        if (arrays.row_draw_error) arrays.row_draw_error[i] = static_cast<T>(found.draw_error);
+        if (arrays.row_effect) arrays.row_effect[i] = static_cast<term_of<T>>(found.effect);
+        if (arrays.row_draw_error) arrays.row_draw_error[i] = static_cast<term_of<T>>(found.draw_error);
         if (arrays.class_effect) effect_on_classes(on, p, c, i, options, arrays.class_effect.row(i));
     }
     return status;

@@ -9,7 +9,7 @@ template <class T>
 void corrected_softmax(scalar_backend, const matrix_view<const T>& p, const matrix_view<const T>& c, const matrix_view<T>& y, double scale,
                        double strength) noexcept {
     for (std::ptrdiff_t i = 0; i != p.rows; ++i) {
-        const scalar_row::logit_differences<T> row{{{p.row(i), scale}, c.row(i), scale * strength}};
+        const scalar_row::logit_differences<T, scalar_row::exact_enough<T>> row{{{p.row(i), {scale}}, c.row(i), strength}};
         scalar_row::map(row, y.row(i), scalar_row::probability);
     }
 }

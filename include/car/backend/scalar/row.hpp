@@ -1,74 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "../../options.hpp"   // precision
 #include "../../row_state.hpp" // the state that a row becomes
-#include "../../view.hpp"      // vector_view
+#include "../../targets.hpp"   // mask_view
 
-#include <algorithm> // std::min
-#include <cmath>     // std::exp, std::log, std::isfinite
-#include <cstddef>   // std::ptrdiff_t
-#include <limits>    // infinity
+#include <cmath>       // std::isfinite
+#include <cstddef>     // std::ptrdiff_t
+#include <type_traits> // std::is_same_v
 
 namespace car::inline CAR_ABI::kernel::scalar_row {
 
-using detail::split;
-inline constexpr double infinity = std::numeric_limits<double>::infinity();
+using detail::infinity;
 
-/// A row of logits, read in double and scaled.
+/// Rounds a number to the type of an array, once.
 template <class T>
+T store(double value) {
+    return static_cast<T>(value);
+}
+template <class T>
+T store(const detail::double_double& value) {
+    return static_cast<T>(value.high); // the nearest double to the pair
+}
+
+/// What a logit is read as, in double: scale x, or scale tanh(rate x) / rate. An infinity stays one.
+struct reading {
+    double scale = 1;
+    double rate = 0;
+
+    double value(double x) const { return rate == 0 || !std::isfinite(x) ? scale * x : scale * (detail::tanh(rate * x) / rate); }
+    /// d value / d x, with all its digits where tanh is nearly 1.
+    double slope(double x) const {
+        if (rate == 0 || !std::isfinite(x)) return scale;
+        const double e = detail::exp(-2 * std::abs(rate * x));
+        return scale * (4 * e / ((1 + e) * (1 + e)));
+    }
+    double slope_of_slope(double x) const { return rate == 0 || !std::isfinite(x) ? 0 : -2 * rate * detail::tanh(rate * x) * slope(x); }
+};
+
+/// A row of logits. A class that is not valid is masked, as by -inf.
+template <class T, class Difference>
 struct logits {
-    using value_type = T;
+    using difference_type = Difference;
 
     vector_view<const T> values;
-    double scale = 1;
+    reading how = {};
+    mask_view valid = {};
 
     std::ptrdiff_t size() const { return values.size; }
-    split operator()(std::ptrdiff_t k) const { return {scale * static_cast<double>(values[k]), 0}; }
+    double raw(std::ptrdiff_t k) const { return static_cast<double>(values[k]); }
+    double p(std::ptrdiff_t k) const { return valid && !valid[k] ? -infinity : how.value(raw(k)); }
+    bool is_masked(std::ptrdiff_t k) const { return p(k) == -infinity; }
+    Difference operator()(std::ptrdiff_t k) const { return {p(k)}; }
     static constexpr bool has_counterfactual = false;
 };
 
 /// A row of p together with its c.
-template <class T>
-struct logit_pairs : logits<T> {
+template <class T, class Difference>
+struct logit_pairs : logits<T, Difference> {
     vector_view<const T> counterfactual;
-    double counterfactual_scale = 1;
+    double strength = 1;
 
-    double c(std::ptrdiff_t k) const { return counterfactual_scale * static_cast<double>(counterfactual[k]); }
+    double raw_c(std::ptrdiff_t k) const { return static_cast<double>(counterfactual[k]); }
+    double c(std::ptrdiff_t k) const { return strength * this->how.value(raw_c(k)); }
+    double slope_c(std::ptrdiff_t k) const { return strength * this->how.slope(raw_c(k)); }
+    double slope_of_slope_c(std::ptrdiff_t k) const { return strength * this->how.slope_of_slope(raw_c(k)); }
     static constexpr bool has_counterfactual = true;
 };
 
-/// A row of p - c. Where p is -inf the class is masked and c is not read.
-template <class T>
+/// A row of p - c. The c of a masked class is not read.
+template <class T, class Difference>
 struct logit_differences {
-    logit_pairs<T> pairs;
+    using difference_type = Difference;
+
+    logit_pairs<T, Difference> pairs;
 
     std::ptrdiff_t size() const { return pairs.size(); }
-    split operator()(std::ptrdiff_t k) const {
-        const split p = pairs(k);
-        return p.high == -infinity ? p : p - split{pairs.c(k), 0};
+    bool is_masked(std::ptrdiff_t k) const { return pairs.is_masked(k); }
+    Difference operator()(std::ptrdiff_t k) const {
+        const double p = pairs.p(k);
+        return p == -infinity ? Difference{p} : detail::difference<Difference>(p, pairs.c(k));
     }
     static constexpr bool has_counterfactual = false;
 };
 
-/// d = c - centre of a live column, measured without error.
 template <class Row>
-split distance(const Row& row, std::ptrdiff_t k, double centre) {
-    return split{row.c(k)} - split{centre};
+using difference_of = typename Row::difference_type;
+
+/// d = c - centre of a live column.
+template <class Row>
+difference_of<Row> distance(const Row& row, std::ptrdiff_t k, double centre) {
+    return detail::difference<difference_of<Row>>(row.c(k), centre);
 }
 
-/// Adds the columns [begin, end) to the state, whose max and centre are set; the column `peak` stands for the 1 in S.
+/// Adds all columns to a state whose max and centre are set; the column `peak` stands for the 1 in S.
 template <class Row>
-void sweep(const Row& row, std::ptrdiff_t begin, std::ptrdiff_t end, std::ptrdiff_t peak, row_state& state) {
-    detail::compensated_sum rest, drift, excess;
-    for (std::ptrdiff_t k = begin; k != end; ++k) {
-        const split p = row(k);
-        if (p.high == -infinity) continue;
-        const split a = p - state.max;
-        const double e = detail::exp(a);
+void sweep(const Row& row, std::ptrdiff_t peak, basic_row_state<difference_of<Row>>& state) {
+    using Difference = difference_of<Row>;
+    detail::sum_of<Difference> rest, drift, excess;
+    for (std::ptrdiff_t k = 0; k != row.size(); ++k) {
+        const Difference p = row(k);
+        if (detail::rounded(p) == -infinity) continue;
+        const Difference a = p - state.max;
+        const auto e = detail::exp(a);
         if (k != peak) rest.add(e);
         if constexpr (Row::has_counterfactual) {
-            const split d = distance(row, k, state.centre);
-            drift.add(e * d.high);
+            const Difference d = distance(row, k, state.centre);
+            drift.add(e * detail::to_number(d));
             excess.add(detail::weighted_phi(a, e, d));
         }
     }
@@ -77,60 +115,83 @@ void sweep(const Row& row, std::ptrdiff_t begin, std::ptrdiff_t end, std::ptrdif
     state.excess = excess.value();
 }
 
-/// The state of a row: blocks make states, states merge. Each value is read from memory once.
+/// The state of a row, measured from its maximum, and the column of that: -1 where every class is masked.
 /// A NaN or +inf among the logits gives a state whose max is NaN.
 template <class Row>
-row_state make_state(const Row& row) {
-    constexpr std::ptrdiff_t block = 1024; // two blocks of double, p and c, stay in a first-level cache between the two loops
-    row_state whole;
-    for (std::ptrdiff_t begin = 0; begin < row.size(); begin += block) {
-        const std::ptrdiff_t end = std::min(begin + block, row.size());
-        row_state part;
-        std::ptrdiff_t peak = begin;
-        for (std::ptrdiff_t k = begin; k != end; ++k) {
-            const split p = row(k);
-            if (!(p.high < infinity)) return {.max = {std::numeric_limits<double>::quiet_NaN(), 0}};
-            if (p.high > part.max.high || (p.high == part.max.high && p.low > part.max.low)) {
-                part.max = p;
+struct measured {
+    basic_row_state<difference_of<Row>> state;
+    std::ptrdiff_t peak = -1;
+
+    explicit measured(const Row& row) {
+        for (std::ptrdiff_t k = 0; k != row.size(); ++k) {
+            const difference_of<Row> p = row(k);
+            if (!(detail::rounded(p) < infinity)) {
+                state.max = {detail::no_number};
+                peak = -1;
+                return;
+            }
+            if (p > state.max) {
+                state.max = p;
                 peak = k;
             }
         }
-        if (part.is_empty()) continue;
-        if constexpr (Row::has_counterfactual) part.centre = row.c(peak);
-        sweep(row, begin, end, peak, part);
-        whole = merge(whole, part);
+        if (state.is_empty()) return;
+        if constexpr (Row::has_counterfactual) state.centre = row.c(peak);
+        sweep(row, peak, state);
     }
-    return whole;
-}
+
+    static constexpr bool has_counterfactual = Row::has_counterfactual;
+    bool is_finite() const { return peak != -1; }
+    fault what() const { return is_finite() ? fault::none : state.is_empty() ? fault::masked_row : fault::not_finite; }
+};
 
 /// The same row, measured again from the mean of c under P: there nothing but the smallest terms cancel.
-template <class Row>
-row_state centred(const Row& row, const row_state& state) {
-    row_state result = {.max = state.max, .centre = state.centre + state.drift / state.sum()};
-    sweep(row, 0, row.size(), -1, result);
+template <class Row, class State>
+State centred(const Row& row, const State& state) {
+    State result;
+    result.max = state.max;
+    result.centre = state.centre + detail::rounded(state.drift / state.sum());
+    sweep(row, -1, result);
     result.rest = state.rest; // which leaves out the maximum's own column
     return result;
 }
 
 /// The terms of a row in which c falls so far below its mean that U overflows, or that one rounding of the shift shows in the
 /// gradients: the sum of exp(p - M - d) gets a maximum of its own, and the shift keeps its remainder.
-template <class Row>
-row_terms finish_wide(const Row& row, const row_state& state) {
-    split highest = {-infinity};
+template <class Row, class State>
+auto finish_wide(const Row& row, const State& state) {
+    using Difference = difference_of<Row>;
+    Difference highest = {-infinity};
     const auto for_each_live = [&](auto visit) {
         for (std::ptrdiff_t k = 0; k != row.size(); ++k)
-            if (row(k).high != -infinity) visit(row(k) - state.max - distance(row, k, state.centre));
+            if (!row.is_masked(k)) visit(row(k) - state.max - distance(row, k, state.centre));
     };
-    for_each_live(
-        [&](const split& q) { highest = q.high > highest.high || (q.high == highest.high && q.low > highest.low) ? q : highest; });
-    detail::compensated_sum sum;
-    for_each_live([&](const split& q) { sum.add(detail::exp(q - highest)); });
-    row_terms terms;
+    for_each_live([&](const Difference& q) { highest = q > highest ? q : highest; });
+    detail::sum_of<Difference> total;
+    for_each_live([&](const Difference& q) { total.add(detail::exp(q - highest)); });
+    basic_row_terms<Difference> terms;
     terms.sum = state.sum();
-    terms.log_sum = std::log1p(state.rest);
-    terms.shift = highest - split{-std::log(sum.value() / terms.sum)};
-    terms.divergence = state.drift / terms.sum + terms.shift.high;
+    terms.log_sum = detail::log1p(state.rest);
+    terms.shift = highest - Difference{-detail::log(total.value() / terms.sum)};
+    terms.divergence = state.drift / terms.sum + detail::to_number(terms.shift);
     return terms;
+}
+
+/// What the differences of a row are held in unless told otherwise: a row of float has 29 bits to spare in double.
+template <class T>
+using exact_enough = std::conditional_t<std::is_same_v<T, double>, detail::split, double>;
+
+/// Calls `run` with a difference of the type that a precision asks for, and with the condition above which a row is measured again.
+template <class T, class Run>
+auto with_precision(precision wanted, Run run) {
+    if constexpr (std::is_same_v<T, double>) {
+        if (wanted == precision::highest) return run(detail::double_double{}, 0.0);
+        return run(detail::split{}, wanted == precision::fast ? 4.0 : 0.0);
+    } else {
+        constexpr double spare = 0x1p20;
+        if (wanted == precision::highest) return run(detail::split{}, spare);
+        return run(double{}, spare);
+    }
 }
 
 } // namespace car::inline CAR_ABI::kernel::scalar_row

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "../../backend.hpp"              // scalar_backend
-#include "../../detail/double_double.hpp" // wide_sum
-#include "../../view.hpp"                 // vector_view
+#include "../../backend.hpp"         // scalar_backend
+#include "../../detail/wide_sum.hpp" // wide_sum
+#include "../../view.hpp"            // vector_view
 
 #include <cmath>   // std::exp, std::log
 #include <cstddef> // std::ptrdiff_t
@@ -35,6 +35,7 @@ class scores {
             if (k != peak_) others.add(exponential(k));
         rest_ = others.value().high;
     }
+    double logit(std::ptrdiff_t k) const noexcept { return static_cast<double>(row_[k]); }
     double probability(std::ptrdiff_t k) const noexcept { return exponential(k) / (1 + rest_); }
     /// log P_k, unrounded: what is taken from it next may cancel.
     detail::double_double log_probability(std::ptrdiff_t k) const noexcept { return less(k, std::log1p(rest_)); }

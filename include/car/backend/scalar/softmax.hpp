@@ -4,9 +4,6 @@
 #include "../../backend.hpp" // scalar_backend
 #include "row.hpp"           // the state of a row
 
-#include <cmath>  // std::isnan, std::log1p
-#include <limits> // NaN
-
 namespace car::inline CAR_ABI::kernel {
 
 namespace scalar_row {
@@ -14,38 +11,45 @@ namespace scalar_row {
 /// Writes `value(logit - max, state)` for every column; NaN where a logit is NaN or +inf, or every class is masked.
 template <class T, class Row, class Value>
 void map(const Row& row, const vector_view<T>& y, Value value) {
-    const row_state state = make_state(row);
-    const bool defined = !std::isnan(state.max.high) && !state.is_empty();
+    const measured<Row> whole(row);
     for (std::ptrdiff_t k = 0; k != row.size(); ++k)
-        y[k] = defined ? static_cast<T>(value(row(k) - state.max, state)) : std::numeric_limits<T>::quiet_NaN();
+        y[k] = store<T>(whole.is_finite() ? value(row(k) - whole.state.max, whole.state) : detail::no_number);
 }
 
-inline double probability(const split& a, const row_state& state) { return detail::exp(a) / state.sum(); }
+template <class T>
+using default_logits = logits<T, exact_enough<T>>;
+
+inline constexpr auto probability = [](const auto& a, const auto& state) { return detail::exp(a) / state.sum(); };
+inline constexpr auto log_probability = [](const auto& a, const auto& state) { return detail::sum(a, -detail::log1p(state.rest)); };
 
 } // namespace scalar_row
 
 template <class T>
 void softmax(scalar_backend, const matrix_view<const T>& p, const matrix_view<T>& y, double scale) noexcept {
-    for (std::ptrdiff_t i = 0; i != p.rows; ++i) scalar_row::map(scalar_row::logits<T>{p.row(i), scale}, y.row(i), scalar_row::probability);
+    for (std::ptrdiff_t i = 0; i != p.rows; ++i)
+        scalar_row::map(scalar_row::default_logits<T>{p.row(i), {scale}}, y.row(i), scalar_row::probability);
 }
 
 template <class T>
 void log_softmax(scalar_backend, const matrix_view<const T>& p, const matrix_view<T>& y, double scale) noexcept {
-    const auto log_probability = [](const detail::split& a, const row_state& state) { return a.high + (a.low - std::log1p(state.rest)); };
-    for (std::ptrdiff_t i = 0; i != p.rows; ++i) scalar_row::map(scalar_row::logits<T>{p.row(i), scale}, y.row(i), log_probability);
+    for (std::ptrdiff_t i = 0; i != p.rows; ++i)
+        scalar_row::map(scalar_row::default_logits<T>{p.row(i), {scale}}, y.row(i), scalar_row::log_probability);
 }
 
 template <class T>
-void log_sum_exp(scalar_backend, const matrix_view<const T>& p, const vector_view<T>& y, double scale) noexcept {
+void log_sum_exp(scalar_backend, const matrix_view<const T>& p, const vector_view<term_of<T>>& y, double scale) noexcept {
     for (std::ptrdiff_t i = 0; i != p.rows; ++i) {
-        const row_state state = scalar_row::make_state(scalar_row::logits<T>{p.row(i), scale});
-        double value = state.is_empty() ? state.max.high : state.max.high + std::log1p(state.rest);
-        if (std::isnan(value)) { // +inf unless there is a NaN
-            value = scalar_row::infinity;
+        const scalar_row::default_logits<T> row{p.row(i), {scale}};
+        const scalar_row::measured whole(row);
+        double value = -detail::infinity;
+        if (whole.what() == fault::none) {
+            value = detail::sum(whole.state.max, detail::log1p(whole.state.rest));
+        } else if (whole.what() == fault::not_finite) { // +inf unless there is a NaN
+            value = detail::infinity;
             for (std::ptrdiff_t k = 0; k != p.cols; ++k)
-                if (std::isnan(p(i, k))) value = std::numeric_limits<double>::quiet_NaN();
+                if (std::isnan(row.p(k))) value = detail::no_number;
         }
-        y[i] = static_cast<T>(value);
+        y[i] = static_cast<term_of<T>>(value);
     }
 }
 
