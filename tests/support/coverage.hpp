@@ -97,7 +97,7 @@ inline trial of_graph(model::confounding how) {
         const auto from = [&](std::size_t enough) { return n >= enough ? expected::covers : expected::small_sample; };
         const auto only = [&](bool holds, std::size_t enough) { return holds ? from(enough) : expected::assumption_broken; };
         const double ate = graph.on_everybody(), att = graph.on_the_treated(), atc = graph.on_the_control();
-        const std::size_t weighted = strong ? 5000 : 200; // where the weights' asymptotics have set in
+        const std::size_t weighted = strong ? 5000 : 200, one_arm = strong ? 20000 : 200; // where the weights' asymptotics have set in
         return std::vector<answer>{
             {"difference in means", car::treatment(car::difference_in_means{}, data), ate, only(randomised, 50)},
             {"T-learner, fitted to each arm", car::treatment(car::t_learner{}, with(half, fitted.control_mean, fitted.treated_mean)), ate,
@@ -105,8 +105,8 @@ inline trial of_graph(model::confounding how) {
             {"Horvitz-Thompson", car::treatment(car::horvitz_thompson{}, data), ate, from(weighted)},
             {"Hajek", car::treatment(car::hajek{}, data), ate, from(weighted)},
             {"Hajek, clipped at 0.1", car::treatment(car::hajek{}, data, {.clip = 0.1}), ate, only(!strong, weighted)},
-            {"Hajek, on the treated", car::treatment(car::hajek{car::weighting::treated}, data), att, from(weighted)},
-            {"Hajek, on the control", car::treatment(car::hajek{car::weighting::control}, data), atc, from(weighted)},
+            {"Hajek, on the treated", car::treatment(car::hajek{car::weighting::treated}, data), att, from(one_arm)},
+            {"Hajek, on the control", car::treatment(car::hajek{car::weighting::control}, data), atc, from(one_arm)},
             {"Hajek, overlap", car::treatment(car::hajek{car::weighting::overlap}, data), graph.on_the_overlap(),
              from(strong ? 1000 : 200)},
             {"AIPW", car::treatment(car::aipw{}, data), ate, from(weighted)},
