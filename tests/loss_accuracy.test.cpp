@@ -1,55 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
+// Every term and gradient of the loss within its bound, in every precision, against the printed formulas in 113-bit arithmetic.
+// With CAR_TABLE=<file>, writes the worst errors as the table of docs/numerics.md.
 #include <car/loss.hpp>
 
 #include "support/row_cases.hpp"
 #include "support/row_reference.hpp"
+#include "support/worst_errors.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <complex>
-#include <map>
-#include <sstream>
+#include <cstdlib>
+#include <fstream>
 
 using reference::wide;
+using reference::worst_errors;
 
 namespace {
-
-template <class T>
-constexpr double u = std::numeric_limits<T>::epsilon() / 2;
-template <class T>
-constexpr double floor_of = 2 * static_cast<double>(std::numeric_limits<T>::min());
-
-/// The worst error of each quantity, in units of u times its scale, and the row where it was.
-class worst_errors {
-    struct entry {
-        double ratio = 0, bound = 0;
-        std::string where;
-    };
-    std::map<std::string, entry> entries_;
-
-  public:
-    template <class T>
-    void add(const std::string& quantity, double bound, T got, wide want, wide scale, const std::string& where) {
-        const wide error = reference::magnitude(static_cast<wide>(got) - want) - static_cast<wide>(floor_of<T>);
-        double ratio = error <= 0 ? 0 : scale > 0 ? static_cast<double>(error / (scale * static_cast<wide>(u<T>))) : HUGE_VAL;
-        if (std::isnan(static_cast<double>(got))) ratio = HUGE_VAL;
-        entry& worst = entries_[quantity];
-        worst.bound = bound;
-        if (ratio > worst.ratio || worst.where.empty()) worst = {ratio, bound, where};
-    }
-    void report(const char* title) const {
-        std::ostringstream text;
-        text << title << ", worst error in u:";
-        for (const auto& [quantity, worst] : entries_)
-            text << "\n  " << quantity << ": " << worst.ratio << " (bound " << worst.bound << ", " << worst.where << ")";
-        MESSAGE(text.str());
-        for (const auto& item : entries_) {
-            INFO(item.first << " at " << item.second.where);
-            CHECK(item.second.ratio <= item.second.bound);
-        }
-    }
-};
 
 struct setting {
     car::flow flow;
@@ -68,6 +36,26 @@ const setting settings[] = {
     {car::flow::stop_counterfactual, car::kl_target::label, 3, 1, 1, 1, 1},
 };
 
+/// How many u of its scale each quantity may be off.
+struct bounds {
+    double cross_entropy, divergence, slope_p, slope_c, slope_of_cross_entropy;
+};
+
+bounds bounds_of(car::precision precision, double largest) {
+    const double fast = 96 + 2 / largest;
+    switch (precision) {
+    case car::precision::fast: return {64, fast, fast, fast, 8};
+    case car::precision::accurate: return {4, 16, 16, 8, 8};
+    case car::precision::highest: break;
+    }
+    // Rounded once: half a unit in the last place, which is u of the value, and what is lost before, less than u/1000.
+    return {1.001, 1.001, 1.001, 1.001, 1.001};
+}
+
+const char* name_of(car::precision precision) {
+    return precision == car::precision::fast ? "fast" : precision == car::precision::accurate ? "accurate" : "highest";
+}
+
 std::vector<wide> widen(const auto& values, double scale) {
     std::vector<wide> wide_values;
     for (auto v : values) wide_values.push_back(static_cast<wide>(scale * static_cast<double>(v)));
@@ -75,80 +63,147 @@ std::vector<wide> widen(const auto& values, double scale) {
 }
 
 template <class T>
-void compare(const cases::row<T>& row, const setting& s, worst_errors& worst) {
+void compare(const cases::row<T>& row, const reference::row& want, const setting& s, car::precision precision, worst_errors& worst) {
+    using term = car::term_of<T>;
     const double scale = s.logit_scale / s.temperature;
-    reference::row want(widen(row.p, scale), widen(row.c, scale * s.strength), row.label);
     const auto classes = static_cast<std::ptrdiff_t>(row.p.size());
-    std::vector<T> grad_p(row.p.size(), T(NAN)), grad_c(row.p.size(), T(NAN)), loss(1, T(NAN)), cross_entropy(1, T(NAN)),
-        divergence(1, T(NAN));
-    const std::vector<T> upstream{static_cast<T>(s.upstream)};
-    const std::vector<std::size_t> labels{row.label};
-    const auto result =
-        car::loss(car::matrix_view<const T>(row.p.data(), 1, classes), car::matrix_view<const T>(row.c.data(), 1, classes), labels,
-                  {.alpha = s.alpha,
-                   .strength = s.strength,
-                   .temperature = s.temperature,
-                   .logit_scale = s.logit_scale,
-                   .kl_target = s.target,
-                   .flow = s.flow},
-                  {.grad_p = {grad_p.data(), 1, classes},
-                   .grad_c = {grad_c.data(), 1, classes},
-                   .row_loss = loss,
-                   .row_cross_entropy = cross_entropy,
-                   .row_divergence = divergence,
-                   .upstream = upstream});
+    std::vector<T> grad_p(row.p.size(), T(NAN)), grad_c(row.p.size(), T(NAN));
+    std::vector<term> loss(1, NAN), cross_entropy(1, NAN), divergence(1, NAN), lse_p(1, NAN), lse_y(1, NAN);
+    const std::vector<term> upstream{static_cast<term>(s.upstream)};
+    const auto result = car::loss(car::matrix_view<const T>(row.p.data(), 1, classes), {row.c.data(), 1, classes}, std::vector{row.label},
+                                  {.alpha = s.alpha,
+                                   .strength = s.strength,
+                                   .temperature = s.temperature,
+                                   .logit_scale = s.logit_scale,
+                                   .kl_target = s.target,
+                                   .flow = s.flow,
+                                   .precision = precision},
+                                  {.grad_p = {grad_p.data(), 1, classes},
+                                   .grad_c = {grad_c.data(), 1, classes},
+                                   .row_loss = loss,
+                                   .row_cross_entropy = cross_entropy,
+                                   .row_divergence = divergence,
+                                   .lse_p = lse_p,
+                                   .lse_y = lse_y,
+                                   .upstream = upstream});
 
     const bool label = s.target == car::kl_target::label;
+    const bounds bound = bounds_of(precision, static_cast<double>(want.P[want.factual.peak]));
     const wide want_divergence = label ? want.label_divergence : want.divergence;
-    const wide alpha = static_cast<wide>(s.alpha);
+    const wide alpha = static_cast<wide>(s.alpha), size = reference::magnitude(alpha);
     const wide want_loss = want.cross_entropy + alpha * want_divergence;
-    worst.add<T>("cross-entropy", 4, cross_entropy[0], want.cross_entropy, want.cross_entropy, row.name);
-    worst.add<T>(label ? "cross-entropy of Y" : "divergence", label ? 4 : 16, divergence[0], want_divergence, want_divergence, row.name);
-    const wide loss_scale = 4 * want.cross_entropy + 16 * reference::magnitude(alpha) * want_divergence + reference::magnitude(want_loss);
-    worst.add<T>("loss, of 4 CE + 16 |alpha| KL + |value|", 1, loss[0], want_loss, loss_scale, row.name);
+    const auto term_of = [&](const char* quantity, double of, term got, wide value, wide of_scale) {
+        worst.add(quantity, types::u<term>, of, static_cast<double>(got), value, of_scale,
+                  2 * static_cast<wide>(types::limits<term>::least_normal), row.name);
+    };
+    term_of("cross-entropy", bound.cross_entropy, cross_entropy[0], want.cross_entropy, want.cross_entropy);
+    if (label)
+        term_of("cross-entropy of Y", bound.cross_entropy, divergence[0], want_divergence, want_divergence);
+    else
+        term_of("divergence", bound.divergence, divergence[0], want_divergence, want_divergence);
+    const double of_divergence = label ? bound.cross_entropy : bound.divergence;
+    term_of("loss, as a share of its bound", 1, loss[0], want_loss,
+            static_cast<wide>(bound.cross_entropy) * want.cross_entropy + static_cast<wide>(of_divergence) * size * want_divergence +
+                reference::magnitude(want_loss));
+    const wide top = reference::magnitude(want.factual.max), top_c = reference::magnitude(want.largest_c);
+    term_of("log sum exp of p", bound.cross_entropy, lse_p[0], want.factual.value_of_log_sum(),
+            top + reference::magnitude(want.factual.value_of_log_sum()));
+    term_of("log sum exp of p - c", bound.cross_entropy, lse_y[0], want.corrected.value_of_log_sum(),
+            top + top_c + reference::magnitude(want.corrected.value_of_log_sum()));
     CHECK(divergence[0] >= 0);
     CHECK(result.count == 1);
     CHECK(result.status.ok());
-    if (s.target == car::kl_target::prediction && std::all_of(row.c.begin(), row.c.end(), [&](T c) { return c == row.c[0]; }))
-        CHECK(divergence[0] == 0);
+    if (!label && std::all_of(row.c.begin(), row.c.end(), [&](T c) { return c == row.c[0]; })) CHECK(divergence[0] == 0);
 
     const wide g = static_cast<wide>(upstream[0]) * static_cast<wide>(scale), gc = g * static_cast<wide>(s.strength);
     for (std::size_t k = 0; k != row.p.size(); ++k) {
         const wide ce = want.cross_entropy_slope(k);
         const wide want_p = g * (ce + alpha * want.slope_p(k, s.flow, s.target)), want_c = gc * alpha * want.slope_c(k, s.flow, s.target);
-        const wide bound_p = label ? 8 * reference::magnitude(want.slope_p(k, s.flow, s.target))
-                                   : (s.flow == car::flow::stop_factual ? 8 : 16) * want.scale_p(k, s.flow);
-        const wide scale_p = reference::magnitude(g) * (8 * reference::magnitude(ce) + reference::magnitude(alpha) * bound_p) +
-                             2 * reference::magnitude(want_p);
-        worst.add<T>("grad_p, of 8 |P - label| + |alpha| KL's bound + 2 |value|", 1, grad_p[k], want_p, scale_p, row.name);
+        const auto allowed = [](wide value) {
+            return 2 * static_cast<wide>(types::limits<T>::least_normal) + types::storage_error<T>(reference::magnitude(value));
+        };
+        const wide bound_p =
+            label ? static_cast<wide>(bound.slope_of_cross_entropy) * reference::magnitude(want.slope_p(k, s.flow, s.target))
+                  : static_cast<wide>(s.flow == car::flow::stop_factual ? bound.slope_c : bound.slope_p) * want.scale_p(k, s.flow);
+        const wide once = precision == car::precision::highest ? 0 : 2 * reference::magnitude(want_p);
+        const wide scale_p =
+            reference::magnitude(g) * (static_cast<wide>(bound.slope_of_cross_entropy) * reference::magnitude(ce) + size * bound_p) + once;
+        worst.add("gradient to p, as a share of its bound", types::u<term>, 1, static_cast<double>(grad_p[k]), want_p, scale_p,
+                  allowed(want_p), row.name);
         const wide scale_c = label ? reference::magnitude(want.slope_c(k, s.flow, s.target)) : want.scale_c(k);
-        worst.add<T>("grad_c", 8, grad_c[k], want_c, reference::magnitude(gc * alpha) * scale_c, row.name);
-        if (s.flow == car::flow::stop_target || s.flow == car::flow::stop_counterfactual) CHECK(grad_c[k] == 0);
+        worst.add("gradient to c", types::u<term>, bound.slope_c, static_cast<double>(grad_c[k]), want_c,
+                  reference::magnitude(gc * alpha) * scale_c, allowed(want_c), row.name);
+    }
+    if (s.flow == car::flow::stop_target || s.flow == car::flow::stop_counterfactual)
+        CHECK(std::all_of(grad_c.begin(), grad_c.end(), [](T slope) { return slope == 0; }));
+}
+
+/// The worst of all rows and settings, for each precision.
+template <class T>
+std::map<car::precision, worst_errors> measure(std::initializer_list<car::precision> precisions) {
+    cases::generator random(2026);
+    std::map<car::precision, worst_errors> worst;
+    const auto rows = [&](std::size_t classes, const setting& s, std::size_t every) {
+        for (const auto f : cases::all_factual)
+            for (const auto g : cases::all_counterfactual) {
+                if ((static_cast<std::size_t>(f) * 5 + static_cast<std::size_t>(g)) % every != 0) continue;
+                const auto row = cases::make<T>(classes, f, g, random);
+                const double scale = s.logit_scale / s.temperature;
+                const reference::row want(widen(row.p, scale), widen(row.c, scale * s.strength), row.label);
+                for (const car::precision precision : precisions) compare(row, want, s, precision, worst[precision]);
+            }
+    };
+    for (const setting& s : settings) {
+        for (const std::size_t classes : cases::all_classes)
+            rows(classes, s, classes > 2000 ? 43 : classes > 300 ? 11 : 1); // 10 microseconds a column
+        if (types::exhaustive()) {
+            for (int repeat = 0; repeat != 40; ++repeat)
+                for (const std::size_t classes : {2u, 3u, 5u, 10u, 17u, 100u, 400u}) rows(classes, s, 1);
+            for (const std::size_t classes : {128256u, 1048576u}) rows(classes, s, 29);
+        }
+    }
+    return worst;
+}
+
+struct column {
+    std::string title;
+    worst_errors worst;
+};
+std::vector<column> table;
+
+template <class T>
+void measure_and_check(std::initializer_list<car::precision> precisions) {
+    for (const auto& [precision, worst] : measure<T>(precisions)) {
+        const std::string title = std::string(types::limits<T>::name) + ", " + name_of(precision);
+        worst.check(title);
+        table.push_back({title, worst});
     }
 }
 
 } // namespace
 
-TEST_CASE_TEMPLATE("value, terms and gradients against 113-bit arithmetic", T, float, double) {
-    std::mt19937_64 random(2026);
-    for (const setting& s : settings) {
-        worst_errors worst;
-        for (const std::size_t classes : cases::all_classes)
-            for (const auto f : cases::all_factual)
-                for (const auto g : cases::all_counterfactual) {
-                    if (classes > 2000 && (static_cast<int>(f) + static_cast<int>(g)) % 9 != 0) continue; // a row takes 50 ms there
-                    if (classes > 300 && (static_cast<int>(f) * 5 + static_cast<int>(g)) % 4 != 0) continue;
-                    compare(cases::make<T>(classes, f, g, random), s, worst);
-                }
-        std::ostringstream title;
-        title << (sizeof(T) == 4 ? "float" : "double") << ", flow " << static_cast<int>(s.flow) << ", kl_target "
-              << static_cast<int>(s.target) << ", alpha " << s.alpha;
-        worst.report(title.str().c_str());
+TEST_CASE("every term and gradient, in every precision and type, against 113-bit arithmetic") {
+    using enum car::precision;
+    measure_and_check<float>({fast, accurate, highest});
+    measure_and_check<double>({fast, accurate, highest});
+    measure_and_check<car::bfloat16>({accurate});
+    measure_and_check<car::float16>({accurate});
+
+    std::ostringstream text;
+    text << "| worst error, in u |";
+    for (const column& c : table) text << ' ' << c.title << " |";
+    text << "\n|---|";
+    for (std::size_t i = 0; i != table.size(); ++i) text << "---|";
+    for (const auto& [quantity, unused] : table[0].worst.entries()) {
+        text << "\n| " << quantity << " |";
+        for (const column& c : table) text << ' ' << worst_errors::figure(c.worst.entries().at(quantity).ratio) << " |";
     }
+    MESSAGE(text.str());
+    if (const char* file = std::getenv("CAR_TABLE")) std::ofstream(file) << text.str() << '\n';
 }
 
 TEST_CASE("the reference is the printed formula") {
-    std::mt19937_64 random(7);
+    cases::generator random(7);
     for (const std::size_t classes : {2u, 3u, 10u, 400u})
         for (const auto g : {cases::counterfactual::normal, cases::counterfactual::small, cases::counterfactual::outlier}) {
             const auto made = cases::make<double>(classes, cases::factual::normal, g, random);
@@ -186,15 +241,14 @@ complex printed_loss(const std::vector<complex>& p, const std::vector<complex>& 
 } // namespace
 
 TEST_CASE("gradients by complex step, with an upstream gradient other than 1") {
-    std::mt19937_64 random(11);
-    std::normal_distribution<double> normal;
+    cases::generator random(11);
     for (const auto flow : {car::flow::full, car::flow::stop_target, car::flow::stop_counterfactual, car::flow::stop_factual})
         for (const std::size_t classes : {1u, 2u, 3u, 10u, 100u}) {
             std::vector<complex> p(classes), c(classes);
             std::vector<double> real_p(classes), real_c(classes), grad_p(classes), grad_c(classes);
             for (std::size_t k = 0; k != classes; ++k) {
-                p[k] = real_p[k] = normal(random);
-                c[k] = real_c[k] = normal(random);
+                p[k] = real_p[k] = random.normal();
+                c[k] = real_c[k] = random.normal();
             }
             const std::size_t label = random() % classes;
             const double upstream = -2.75, alpha = 0.6, step = 1e-30;

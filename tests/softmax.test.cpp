@@ -36,7 +36,7 @@ const cases::counterfactual counterfactuals[] = {cases::counterfactual::tiny, ca
 } // namespace
 
 TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax against 113-bit arithmetic", T, float, double) {
-    std::mt19937_64 random(3);
+    cases::generator random(3);
     for (const std::size_t classes : {1u, 2u, 3u, 10u, 31u, 400u, 1024u, 1025u, 5000u})
         for (const auto f : cases::all_factual)
             for (const auto g : counterfactuals) {
@@ -72,7 +72,7 @@ TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax against
 }
 
 TEST_CASE_TEMPLATE("temperature and strength", T, float, double) {
-    std::mt19937_64 random(4);
+    cases::generator random(4);
     const auto row = cases::make<T>(10, cases::factual::normal, cases::counterfactual::normal, random);
     std::vector<T> y(10);
     const car::matrix_view<T> Y(y.data(), 1, 10);
@@ -110,7 +110,7 @@ TEST_CASE_TEMPLATE("special values", T, float, double) {
 }
 
 TEST_CASE_TEMPLATE("in place, strided, column-major: the same bits", T, float, double) {
-    std::mt19937_64 random(8);
+    cases::generator random(8);
     const auto row = cases::make<T>(60, cases::factual::normal, cases::counterfactual::normal, random);
     std::vector<T> plain(60), p = row.p, c = row.c;
     const car::matrix_view<const T> P(row.p.data(), 6, 10), C(row.c.data(), 6, 10);
@@ -131,7 +131,7 @@ TEST_CASE_TEMPLATE("in place, strided, column-major: the same bits", T, float, d
 }
 
 TEST_CASE_TEMPLATE("corrected_softmax_vjp against 113-bit arithmetic; y of 0 stops an infinite upstream", T, float, double) {
-    std::mt19937_64 random(9);
+    cases::generator random(9);
     for (const std::size_t classes : {1u, 2u, 10u, 400u, 1025u})
         for (const auto f : {cases::factual::normal, cases::factual::sharp, cases::factual::masked}) {
             const auto row = cases::make<T>(classes, f, cases::counterfactual::normal, random);

@@ -6,6 +6,7 @@
 #include <bit>         // std::bit_cast
 #include <concepts>    // std::same_as
 #include <cstdint>     // the bits
+#include <limits>      // std::numeric_limits, which is specialised
 #include <type_traits> // std::is_same_v
 
 namespace car::inline CAR_ABI {
@@ -22,7 +23,8 @@ constexpr std::uint16_t narrow(double value) {
     const int wide = static_cast<int>(bits >> 52 & 0x7ff);
     const std::uint64_t fraction = bits & ((std::uint64_t{1} << 52) - 1);
     if (wide == 0x7ff)
-        return static_cast<std::uint16_t>(sign | static_cast<std::uint32_t>(infinite) << Fraction | (fraction != 0) << (Fraction - 1));
+        return static_cast<std::uint16_t>(sign | static_cast<std::uint32_t>(infinite) << Fraction |
+                                          (fraction != 0 ? 1u : 0u) << (Fraction - 1));
     const int exponent = wide - 1023 + bias;
     const int drop = exponent > 0 ? dropped : dropped + 1 - exponent; // a denormal drops more
     if (drop > 54) return static_cast<std::uint16_t>(sign);           // below half of the least number
@@ -90,3 +92,25 @@ template <class T>
 using term_of = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 } // namespace car::inline CAR_ABI
+
+/// All that generic code asks of a number.
+template <int Exponent, int Fraction>
+class std::numeric_limits<car::detail::two_byte_float<Exponent, Fraction>> : public std::numeric_limits<float> {
+    using number = car::detail::two_byte_float<Exponent, Fraction>;
+    static constexpr int bias = (1 << (Exponent - 1)) - 1, top = (1 << Exponent) - 1;
+    static constexpr number made(int bits) noexcept { return number::from_bits(static_cast<std::uint16_t>(bits)); }
+
+  public:
+    static constexpr int digits = Fraction + 1, digits10 = Fraction * 3 / 10, max_digits10 = 2 + digits * 3 / 10;
+    static constexpr int min_exponent = 2 - bias, max_exponent = bias + 1;
+    static constexpr int min_exponent10 = -(bias - 2) * 3 / 10, max_exponent10 = (bias + 1) * 3 / 10;
+    static constexpr number min() noexcept { return made(1 << Fraction); }
+    static constexpr number max() noexcept { return made((top << Fraction) - 1); }
+    static constexpr number lowest() noexcept { return made(0x8000 | ((top << Fraction) - 1)); }
+    static constexpr number epsilon() noexcept { return made((bias - Fraction) << Fraction); }
+    static constexpr number round_error() noexcept { return made((bias - 1) << Fraction); }
+    static constexpr number infinity() noexcept { return made(top << Fraction); }
+    static constexpr number quiet_NaN() noexcept { return made((top << Fraction) | 1 << (Fraction - 1)); }
+    static constexpr number signaling_NaN() noexcept { return made((top << Fraction) | 1); }
+    static constexpr number denorm_min() noexcept { return made(1); }
+};

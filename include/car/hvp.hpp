@@ -22,8 +22,9 @@ namespace car::inline CAR_ABI {
 /// Shapes    p, c, v_p, v_c, grad_p, grad_c: N x C, any strides; grad_p may be v_p itself and grad_c v_c itself unless gradients
 ///           accumulate. A direction that is not given is 0. labels, inputs: as car::loss.
 /// Requires  as car::loss; of the outputs only grad_p and grad_c; else throws std::invalid_argument, nothing written.
-/// Numerics  each term within 16u of the sum of the magnitudes in its formula above, for precision accurate and highest; a row of which
-///           the gradient is NaN gives NaN and is reported, a masked class or an ignored row 0.
+/// Numerics  within 16u of the sum of the magnitudes of the terms above, in which s, r and x count with the magnitudes of their means and
+///           P - Y with the scale of car::loss. A row of which the gradient is NaN gives NaN and is reported, a masked class or an
+///           ignored row 0.
 /// Cost      each input read four times; allocates nothing.
 /// Source    derived from OccludeNet, Eq. 4.
 template <backend Backend, matrix P>

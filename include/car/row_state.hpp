@@ -52,8 +52,8 @@ basic_row_state<Difference> merge(const basic_row_state<Difference>& one, const 
     const Difference a = from.max - to.max, t = detail::difference<Difference>(from.centre, to.centre);
     const number k = detail::exp(a), sum = from.sum();
     const number scale = detail::exp(a - t); // k exp(-t)
-    const number kept = scale * from.excess, jumped = detail::weighted_phi(a, k, t) * sum,
-                 turned = detail::weighted_fall(a, k, t) * from.drift;
+    const auto moving = detail::weighted(a, k, t);
+    const number kept = scale * from.excess, jumped = moving.phi * sum, turned = moving.fall * from.drift;
     basic_row_state<Difference> merged = to;
     merged.rest += k * sum;
     merged.drift += k * (from.drift + detail::to_number(t) * sum);

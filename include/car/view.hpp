@@ -76,10 +76,11 @@ struct vector_view {
     constexpr vector_view() = default;
     constexpr vector_view(T* first, std::ptrdiff_t count, std::ptrdiff_t step = 1) : data(first), size(count), stride(step) {}
 
-    /// From a contiguous range.
+    /// From a contiguous range. An empty one is no array.
     template <class R>
         requires(detail::contiguous<R> && !matrix<std::remove_reference_t<R>> && detail::qualifies_to<detail::element<R>, T>)
-    constexpr vector_view(R&& range) : data(std::data(range)), size(static_cast<std::ptrdiff_t>(std::size(range))) {}
+    constexpr vector_view(R&& range)
+        : data(std::size(range) == 0 ? nullptr : std::data(range)), size(static_cast<std::ptrdiff_t>(std::size(range))) {}
 
     /// From another view, or a matrix of one row or one column. Any other shape is a vector of size -1, which every call refuses.
     template <class R>

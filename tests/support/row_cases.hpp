@@ -3,10 +3,13 @@
 
 // Rows of logits on which a loss is likely to be wrong, each with its reason.
 
+#include "random.hpp"
+#include "types.hpp"
+
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -33,14 +36,16 @@ struct row {
 };
 
 template <class T>
-row<T> make(std::size_t classes, factual f, counterfactual g, std::mt19937_64& random) {
-    std::normal_distribution<double> normal;
-    row<T> made{std::vector<T>(classes), std::vector<T>(classes), random() % classes, {}};
+row<T> make(std::size_t classes, factual f, counterfactual g, generator& random) {
+    const auto fit = [](double v) {
+        return static_cast<T>(std::isfinite(v) ? std::clamp(v, -types::limits<T>::most, types::limits<T>::most) : v);
+    };
+    row<T> made{std::vector<T>(classes), std::vector<T>(classes), random.below(classes), {}};
     made.name = "C = " + std::to_string(classes) + ", factual " + std::to_string(static_cast<int>(f)) + ", counterfactual " +
                 std::to_string(static_cast<int>(g));
-    const std::size_t peak = random() % classes;
+    const std::size_t peak = random.below(classes);
     for (std::size_t k = 0; k != classes; ++k) {
-        const double z = normal(random);
+        const double z = random.normal();
         double p = 0;
         switch (f) {
         case factual::normal: p = 3 * z; break;
@@ -51,8 +56,8 @@ row<T> make(std::size_t classes, factual f, counterfactual g, std::mt19937_64& r
         case factual::shifted: p = 3 * z + 1e5; break;
         case factual::masked: p = k % 3 == 1 ? -std::numeric_limits<double>::infinity() : 3 * z; break;
         }
-        made.p[k] = static_cast<T>(p);
-        const double n = normal(random);
+        made.p[k] = fit(p);
+        const double n = random.normal();
         double c = 0;
         switch (g) {
         case counterfactual::tiny: c = 1e-6 * n; break;
@@ -63,16 +68,17 @@ row<T> make(std::size_t classes, factual f, counterfactual g, std::mt19937_64& r
         case counterfactual::constant: c = 7.25; break;
         case counterfactual::nearly_constant: c = 1 + 1e-6 * n; break;
         case counterfactual::outlier: c = k == classes / 2 ? 30 : 0.01 * n; break;
-        case counterfactual::heavy_tailed: c = 0.01 * n * std::exp(3 * std::abs(normal(random))); break;
+        case counterfactual::heavy_tailed: c = std::ldexp(0.01 * n, static_cast<int>(4 * std::abs(random.normal()))); break;
         case counterfactual::same: c = static_cast<double>(made.p[k]); break;
         case counterfactual::opposite: c = -static_cast<double>(made.p[k]); break;
         case counterfactual::offset: c = 1e6 + n; break;
         }
-        made.c[k] = static_cast<T>(c);
+        made.c[k] = fit(c);
     }
     if (f == factual::masked) {
-        made.label -= made.label % 3 == 1;                                                            // a live class
-        for (std::size_t k = 1; k < classes; k += 3) made.c[k] = std::numeric_limits<T>::quiet_NaN(); // which may not be read
+        made.label -= made.label % 3 == 1; // a live class
+        for (std::size_t k = 1; k < classes; k += 3)
+            made.c[k] = static_cast<T>(std::numeric_limits<double>::quiet_NaN()); // which may not be read
     }
     return made;
 }

@@ -57,6 +57,7 @@ struct log_sum {
     }
     wide value(wide v) const { return expq(v - max) / (1 + rest); }
     wide cross_entropy(wide v) const { return (max - v) + log1pq(rest); }
+    wide value_of_log_sum() const { return max + log1pq(rest); }
 };
 
 inline std::vector<wide> difference(const std::vector<wide>& p, const std::vector<wide>& c) {
@@ -71,7 +72,7 @@ struct row {
     std::vector<wide> p, c, P, Y, x, w;
     std::size_t label;
     log_sum factual, corrected;
-    wide cross_entropy, label_divergence, divergence = 0, spread = 0; // spread: E|x|
+    wide cross_entropy, label_divergence, divergence = 0, spread = 0, largest_c = 0; // spread: E|x|
 
     row(std::vector<wide> logits, std::vector<wide> counterfactual, std::size_t y)
         : p(std::move(logits)), c(std::move(counterfactual)), P(p.size()), Y(p.size()), x(p.size()), w(p.size()), label(y), factual(p, p),
@@ -84,6 +85,7 @@ struct row {
             P[k] = factual.value(p[k]);
             Y[k] = corrected.value(p[k] - c[k]);
             mean += P[k] * (c[k] - origin);
+            if (magnitude(c[k]) > magnitude(largest_c)) largest_c = c[k];
         }
         bool overflows = false;
         for (std::size_t k = 0; k != p.size(); ++k) {

@@ -51,16 +51,15 @@ inline double sum(double x, double y) { return x + y; }
 inline double sum(const split& x, double y) { return x.high + (x.low + y); }
 inline double_double sum(const double_double& x, const double_double& y) { return x + y; }
 
-/// e phi(d), e = exp(a). Below -2 as exp(a - d) - e (1 - d): e may vanish where exp(a - d) does not.
+/// e phi(d) and e (1 - exp(-d)), e = exp(a). Below -2 through exp(a - d): e may vanish where that does not.
 template <class Difference>
-number_of<Difference> weighted_phi(const Difference& a, const number_of<Difference>& e, const Difference& d) {
-    return rounded(d) < -2 ? exp(a - d) - e * (1 - to_number(d)) : e * phi(to_number(d));
-}
-
-/// -e expm1(-d), e = exp(a), likewise.
-template <class Difference>
-number_of<Difference> weighted_fall(const Difference& a, const number_of<Difference>& e, const Difference& d) {
-    return rounded(d) < -2 ? e - exp(a - d) : -e * expm1(-to_number(d));
+curve<number_of<Difference>> weighted(const Difference& a, const number_of<Difference>& e, const Difference& d) {
+    if (rounded(d) < -2) {
+        const number_of<Difference> risen = exp(a - d);
+        return {risen - e * (1 - to_number(d)), e - risen};
+    }
+    const curve<number_of<Difference>> at = curve_of(to_number(d));
+    return {e * at.phi, e * at.fall};
 }
 
 /// A sum of double_doubles needs no compensation.

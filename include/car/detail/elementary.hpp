@@ -111,8 +111,22 @@ inline double log1p(double z) {
     return log(sum, std::abs(z) < 1 ? z - (sum - 1) : 1 - (sum - z));
 }
 
-/// phi(t) = exp(-t) - 1 + t >= 0. Between -1 and 1, where its terms cancel, its own series.
-inline double phi(double t) { return std::abs(t) < 1 ? exponential_tail<18>(-t) : expm1(-t) + t; }
+/// phi = exp(-t) - 1 + t >= 0 and fall = 1 - exp(-t), which are what a logit gains and loses: phi + fall = t.
+template <class Number>
+struct curve {
+    Number phi, fall;
+};
+
+/// Between -1 and 1, where the terms of phi cancel, by its own series.
+inline curve<double> curve_of(double t) {
+    if (std::abs(t) < 1) {
+        const double tail = exponential_tail<18>(-t);
+        return {tail, t - tail};
+    }
+    const double rise = expm1(-t);
+    return {rise < infinity ? rise + t : rise, -rise};
+}
+inline double phi(double t) { return curve_of(t).phi; }
 
 /// log1p(z) - z <= 0 for |z| <= 1/2: log1p(z) = 2 atanh(r), r = z/(2 + z), with the terms that cancel taken out of the series.
 inline double log1p_minus(double z) {

@@ -66,17 +66,17 @@ struct prediction_divergence {
     number x(const Difference& from_centre) const { return detail::to_number(from_centre) - state.drift / terms.sum; }
     /// P_k - Y_k.
     number fall(const Difference& a, const number& e, const Difference& log_ratio) const {
-        return detail::weighted_fall(a, e, log_ratio) / terms.sum;
+        return detail::weighted(a, e, log_ratio).fall / terms.sum;
     }
 
     divergence_slope<number> slope(std::ptrdiff_t k, const Difference& a, const number& e, flow how) const {
         if (!is_finite()) return {detail::no_number, how == flow::full || how == flow::stop_factual ? detail::no_number : 0};
         const Difference from_centre = d(k), log_ratio = w(from_centre);
         if (how == flow::stop_target) return {e * x(from_centre) / terms.sum, 0};
-        const number down = fall(a, e, log_ratio);
-        if (how == flow::stop_factual) return {-down, down};
-        const number full = (detail::weighted_phi(a, e, log_ratio) - e * terms.divergence) / terms.sum;
-        return {full, how == flow::full ? down : 0};
+        const auto part = detail::weighted(a, e, log_ratio);
+        const number fall = part.fall / terms.sum;
+        if (how == flow::stop_factual) return {-fall, fall};
+        return {(part.phi - e * terms.divergence) / terms.sum, how == flow::full ? fall : 0};
     }
 };
 

@@ -107,7 +107,7 @@ void sweep(const Row& row, std::ptrdiff_t peak, basic_row_state<difference_of<Ro
         if constexpr (Row::has_counterfactual) {
             const Difference d = distance(row, k, state.centre);
             drift.add(e * detail::to_number(d));
-            excess.add(detail::weighted_phi(a, e, d));
+            excess.add(detail::weighted(a, e, d).phi);
         }
     }
     state.rest = rest.value();

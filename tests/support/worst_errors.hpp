@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "row_reference.hpp"
+#include "types.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <sstream>
+#include <string>
+
+namespace reference {
+
+/// The worst error of each quantity, in units of u times its scale, its bound, and the row where it was.
+class worst_errors {
+    struct entry {
+        double ratio = 0, bound = 0, share = 0;
+        std::string where;
+    };
+    std::map<std::string, entry> entries_;
+
+  public:
+    /// `allowed` is what may be lost beside the bound: twice the least normal number, the rounding of a two-byte type.
+    void add(const std::string& quantity, double roundoff, double bound, double got, wide want, wide scale, wide allowed,
+             const std::string& where) {
+        const wide error = magnitude(static_cast<wide>(got) - want) - allowed;
+        double ratio = error <= 0 ? 0 : scale > 0 ? static_cast<double>(error / (scale * static_cast<wide>(roundoff))) : HUGE_VAL;
+        if (std::isnan(got)) ratio = HUGE_VAL;
+        entry& worst = entries_[quantity];
+        if (ratio / bound > worst.share || worst.where.empty()) worst = {ratio, bound, ratio / bound, where};
+    }
+    void check(const std::string& title) const {
+        for (const auto& [quantity, worst] : entries_) {
+            INFO(title << ", " << quantity << ": " << worst.ratio << " u at " << worst.where);
+            CHECK(worst.ratio <= worst.bound);
+        }
+    }
+    const std::map<std::string, entry>& entries() const { return entries_; }
+
+    /// Two digits, rounded up.
+    static std::string figure(double value) {
+        if (value == 0) return "0";
+        const double unit = std::pow(10, std::floor(std::log10(value)) - 1);
+        std::ostringstream text;
+        text << std::ceil(value / unit * (1 - 1e-9)) * unit;
+        return text.str();
+    }
+};
+
+} // namespace reference
