@@ -2,6 +2,7 @@
 // Prints how often the intervals cover: script/coverage builds and runs it.
 #include "support/coverage.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -10,20 +11,31 @@ int main(int argc, char** argv) {
     std::vector<std::size_t> sizes;
     for (int k = 2; k < argc; ++k) sizes.push_back(static_cast<std::size_t>(std::atoll(argv[k])));
     if (sizes.empty()) sizes = {50, 200, 1000, 5000};
-    std::vector<coverage::row> rows = coverage::table(sets, sizes);
-    std::printf("| estimator | data | n | covered | width | bias | no answer | |\n|---|---|---|---|---|---|---|---|\n");
+    const std::vector<coverage::row> rows = coverage::table(sets, sizes);
+    std::printf("| data | estimator |");
+    for (const std::size_t n : sizes) std::printf(" n = %zu |", n);
+    std::printf(" bias at the last |\n|---|---|");
+    for (std::size_t k = 0; k <= sizes.size(); ++k) std::printf("---|");
+    std::puts("");
     int broken = 0;
-    for (const coverage::row& r : rows) {
-        const double answered = static_cast<double>(r.answered);
-        const bool promised = r.expected == coverage::expected::covers;
-        const bool inside = r.share() >= 0.94 && r.share() <= 0.96;
-        broken += promised && !inside;
-        const char* note = r.expected == coverage::expected::assumption_broken ? "assumption broken"
-                           : !promised                                         ? "small sample"
-                           : inside                                            ? ""
-                                                                               : "**outside 94 to 96**";
-        std::printf("| %s | %s | %zu | %.2f %% | %.4f | %+.4f | %.1f %% | %s |\n", r.estimator.c_str(), r.data.c_str(), r.n,
-                    100 * r.share(), r.width / answered, r.error / answered, 100 * (1 - answered / static_cast<double>(r.sets)), note);
+    for (const coverage::row& first : rows) {
+        if (first.n != sizes.front()) continue;
+        std::printf("| %s | %s |", first.data.c_str(), first.estimator.c_str());
+        double bias = 0;
+        for (const std::size_t n : sizes) {
+            const auto& r = *std::find_if(rows.begin(), rows.end(), [&](const coverage::row& other) {
+                return other.n == n && other.estimator == first.estimator && other.data == first.data;
+            });
+            const auto answered = static_cast<double>(r.answered);
+            const double none = 100 * (1 - answered / static_cast<double>(r.sets));
+            const bool promised = r.expected == coverage::expected::covers, inside = r.share() >= 0.94 && r.share() <= 0.96;
+            broken += promised && !inside;
+            std::printf(" %s%.1f%s (%.3f)", promised ? "" : "*", 100 * r.share(), promised ? inside ? "" : "!" : "*", r.width / answered);
+            if (none >= 0.05) std::printf(", none %.0f %%", none);
+            std::printf(" |");
+            bias = r.error / answered;
+        }
+        std::printf(" %+.3f%s |\n", bias, first.expected == coverage::expected::assumption_broken ? ", assumption broken" : "");
     }
     std::printf("\n%lld data sets for each row; binomial standard error of a coverage of 95 %%: %.2f points; rows that should cover and do "
                 "not: %d\n",

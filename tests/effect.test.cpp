@@ -343,6 +343,10 @@ TEST_CASE("a bootstrap that is split, merged and weighted by class is the bootst
     };
     same(back.result(), whole.result());
     same(back.macro(), whole.macro());
+    car::effect_accumulator twice(3, options); // rows are numbered on from batch to batch
+    twice.add(data.view(data.p, 0, 50), data.view(data.c, 0, 50), std::vector<int>(data.labels.begin(), data.labels.begin() + 50));
+    twice.add(data.view(data.p, 50, 120), data.view(data.c, 50, 120), std::vector<int>(data.labels.begin() + 50, data.labels.end()));
+    same(twice.result(), whole.result());
     const auto batch = car::effect(data.view(data.p, 0, 120), data.view(data.c, 0, 120), data.labels, options);
     CHECK(batch.lower == whole.result().lower);
 }
