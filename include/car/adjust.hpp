@@ -46,7 +46,8 @@ struct adjust_result {
 ///           that overlap nothing else; else throws std::invalid_argument, nothing written.
 /// Numerics  in double, rounded once more: relative error of P and of the gradient at most 16 (geometric: 16 + 4 max |g|) double
 ///           roundings, of a row's loss that times 1 + loss. A stratum of probability 0 counts for nothing. A NaN or +inf, or a stratum
-///           with every class masked, makes its row NaN and is reported; a label without probability in any has the loss +inf.
+///           with every class masked, makes its row NaN and is reported; a label without probability in any has the loss +inf,
+///           exact gradients NaN.
 /// Cost      each input read once from memory, then from cache; allocates K + C numbers.
 /// Source    Pearl 2009, 3.3.1; Xu et al. 2015 for the NWGM.
 template <backend Backend, matrix G>

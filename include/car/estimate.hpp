@@ -23,12 +23,12 @@ enum class interval { student_t, normal, bootstrap, wilson };
 enum class reason {
     none,
     no_rows,             ///< every row was ignored, trimmed or of weight 0, or there was none
-    not_finite,          ///< a value that was read is NaN or infinite, or the result overflows
     bad_weight,          ///< a weight is negative
     propensity_outside,  ///< a propensity is not between 0 and 1, and neither clipping nor trimming was asked for
     no_treated,          ///< no row of the treated arm
     no_control,          ///< no row of the control arm
-    empty_cell,          ///< a stratum without treated or without control rows
+    empty_cell,          ///< a stratum, or a mediator, without treated or without control rows
+    not_finite,          ///< a value that was read is NaN or infinite, or the result overflows
     too_few,             ///< fewer than two units, or rows of an arm or a cell: a mean, but no standard error
     undefined_replicate, ///< the estimate does not exist in some resample: no bootstrap interval
 };
