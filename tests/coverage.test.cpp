@@ -3,10 +3,13 @@
 #include <car/adjust.hpp>
 #include <car/corrected.hpp>
 #include <car/effect.hpp>
+#include <car/eigen.hpp>
 #include <car/loss.hpp>
 #include <car/softmax.hpp>
 
 #include <doctest/doctest.h>
+
+#include <concepts>
 
 namespace {
 
@@ -48,7 +51,20 @@ constexpr bool has_everything = has_loss<Backend, float>&& has_loss<Backend, dou
 
 struct no_backend : car::backend_base {};
 
-static_assert(has_everything<car::scalar_backend>);
+/// Converts to this backend alone, not to one that it falls back to: what takes it is a kernel of the backend's own.
+template <class Backend>
+struct own {
+    template <std::same_as<Backend> B>
+    operator B() const;
+};
+
+static_assert(has_everything<car::scalar_backend> && has_everything<own<car::scalar_backend>>);
+
+// eigen: the row-wise ops; what is on one row or of second order falls back to scalar.
+static_assert(has_everything<car::eigen_backend>);
+static_assert(has_loss<own<car::eigen_backend>, float> && has_softmax<own<car::eigen_backend>, float> &&
+              has_corrected<own<car::eigen_backend>, float>);
+static_assert(!has_effect<own<car::eigen_backend>, float>);
 static_assert(!has_loss<no_backend, float> && !has_softmax<no_backend, float> && !has_corrected<no_backend, float> &&
               !has_effect<no_backend, float> && !has_adjust<no_backend, float>);
 static_assert(car::backend<car::scalar_backend> && !car::backend<int>);

@@ -209,8 +209,8 @@ TEST_CASE_TEMPLATE("within 16u of the magnitudes of its terms, for every flow an
                                                  cases::counterfactual::constant, cases::counterfactual::same})
                                 compare(cases::make<T>(classes, f, g, random), set, random, worst);
                 }
-    for (const auto& [quantity, entry] : worst.entries())
-        MESSAGE(std::string(types::limits<T>::name) << ", " << quantity << ": " << entry.ratio << " u at " << entry.where);
+    for (const auto& item : worst.entries())
+        MESSAGE(std::string(types::limits<T>::name) << ", " << item.first << ": " << item.second.ratio << " u at " << item.second.where);
     worst.check(types::limits<T>::name);
 }
 

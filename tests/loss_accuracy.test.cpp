@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every term and gradient of the loss within its bound, in every precision, against the printed formulas in 113-bit arithmetic.
 // With CAR_TABLE=<file>, writes the worst errors as the table of docs/numerics.md.
+#include <car/eigen.hpp>
 #include <car/loss.hpp>
 
 #include "support/row_cases.hpp"
@@ -62,7 +63,7 @@ std::vector<wide> widen(const auto& values, double scale) {
     return wide_values;
 }
 
-template <class T>
+template <class Backend, class T>
 void compare(const cases::row<T>& row, const reference::row& want, const setting& s, car::precision precision, worst_errors& worst) {
     using term = car::term_of<T>;
     const double scale = s.logit_scale / s.temperature;
@@ -70,22 +71,23 @@ void compare(const cases::row<T>& row, const reference::row& want, const setting
     std::vector<T> grad_p(row.p.size(), T(NAN)), grad_c(row.p.size(), T(NAN));
     std::vector<term> loss(1, NAN), cross_entropy(1, NAN), divergence(1, NAN), lse_p(1, NAN), lse_y(1, NAN);
     const std::vector<term> upstream{static_cast<term>(s.upstream)};
-    const auto result = car::loss(car::matrix_view<const T>(row.p.data(), 1, classes), {row.c.data(), 1, classes}, std::vector{row.label},
-                                  {.alpha = s.alpha,
-                                   .strength = s.strength,
-                                   .temperature = s.temperature,
-                                   .logit_scale = s.logit_scale,
-                                   .kl_target = s.target,
-                                   .flow = s.flow,
-                                   .precision = precision},
-                                  {.grad_p = {grad_p.data(), 1, classes},
-                                   .grad_c = {grad_c.data(), 1, classes},
-                                   .row_loss = loss,
-                                   .row_cross_entropy = cross_entropy,
-                                   .row_divergence = divergence,
-                                   .lse_p = lse_p,
-                                   .lse_y = lse_y,
-                                   .upstream = upstream});
+    const auto result =
+        car::loss(Backend{}, car::matrix_view<const T>(row.p.data(), 1, classes), {row.c.data(), 1, classes}, std::vector{row.label},
+                  {.alpha = s.alpha,
+                   .strength = s.strength,
+                   .temperature = s.temperature,
+                   .logit_scale = s.logit_scale,
+                   .kl_target = s.target,
+                   .flow = s.flow,
+                   .precision = precision},
+                  {.grad_p = {grad_p.data(), 1, classes},
+                   .grad_c = {grad_c.data(), 1, classes},
+                   .row_loss = loss,
+                   .row_cross_entropy = cross_entropy,
+                   .row_divergence = divergence,
+                   .lse_p = lse_p,
+                   .lse_y = lse_y,
+                   .upstream = upstream});
 
     const bool label = s.target == car::kl_target::label;
     const bounds bound = bounds_of(precision, static_cast<double>(want.P[want.factual.peak]));
@@ -139,7 +141,7 @@ void compare(const cases::row<T>& row, const reference::row& want, const setting
 }
 
 /// The worst of all rows and settings, for each precision.
-template <class T>
+template <class Backend, class T>
 std::map<car::precision, worst_errors> measure(std::initializer_list<car::precision> precisions) {
     cases::generator random(2026);
     std::map<car::precision, worst_errors> worst;
@@ -150,7 +152,7 @@ std::map<car::precision, worst_errors> measure(std::initializer_list<car::precis
                 const auto row = cases::make<T>(classes, f, g, random);
                 const double scale = s.logit_scale / s.temperature;
                 const reference::row want(widen(row.p, scale), widen(row.c, scale * s.strength), row.label);
-                for (const car::precision precision : precisions) compare(row, want, s, precision, worst[precision]);
+                for (const car::precision precision : precisions) compare<Backend>(row, want, s, precision, worst[precision]);
             }
     };
     for (const setting& s : settings) {
@@ -171,10 +173,11 @@ struct column {
 };
 std::vector<column> table;
 
-template <class T>
+template <class T, class Backend = car::scalar_backend>
 void measure_and_check(std::initializer_list<car::precision> precisions) {
-    for (const auto& [precision, worst] : measure<T>(precisions)) {
-        const std::string title = std::string(types::limits<T>::name) + ", " + name_of(precision);
+    for (const auto& [precision, worst] : measure<Backend, T>(precisions)) {
+        const bool scalar = std::is_same_v<Backend, car::scalar_backend>;
+        const std::string title = std::string(types::limits<T>::name) + ", " + (scalar ? name_of(precision) : "eigen");
         worst.check(title);
         table.push_back({title, worst});
     }
@@ -188,6 +191,8 @@ TEST_CASE("every term and gradient, in every precision and type, against 113-bit
     measure_and_check<double>({fast, accurate, highest});
     measure_and_check<car::bfloat16>({accurate});
     measure_and_check<car::float16>({accurate});
+    measure_and_check<float, car::eigen_backend>({accurate});
+    measure_and_check<double, car::eigen_backend>({accurate});
 
     std::ostringstream text;
     text << "| worst error, in u |";

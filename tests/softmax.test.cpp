@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <car/corrected.hpp>
+#include <car/eigen.hpp>
 #include <car/softmax.hpp>
 
 #include "support/row_cases.hpp"
@@ -13,6 +14,14 @@
 using reference::wide;
 
 namespace {
+
+template <class Backend, class Logit>
+struct run {
+    using T = Logit;
+    static constexpr Backend on{};
+};
+#define EVERY_RUN                                                                                                                          \
+    run<car::scalar_backend, float>, run<car::scalar_backend, double>, run<car::eigen_backend, float>, run<car::eigen_backend, double>
 
 template <class T>
 constexpr double u = std::numeric_limits<T>::epsilon() / 2;
@@ -35,7 +44,8 @@ const cases::counterfactual counterfactuals[] = {cases::counterfactual::tiny, ca
 
 } // namespace
 
-TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax against 113-bit arithmetic", T, float, double) {
+TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax against 113-bit arithmetic", Run, EVERY_RUN) {
+    using T = typename Run::T;
     cases::generator random(3);
     for (const std::size_t classes : {1u, 2u, 3u, 10u, 31u, 400u, 1024u, 1025u, 5000u})
         for (const auto f : cases::all_factual)
@@ -49,10 +59,10 @@ TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax against
                 const reference::row want(widen(row.p), widen(row.c), row.label);
 
                 bool good = true;
-                car::softmax(p, Y);
+                car::softmax(Run::on, p, Y);
                 for (std::size_t k = 0; k != classes; ++k) good = good && within(y[k], want.P[k], want.P[k], 4);
                 CHECK(good);
-                car::log_softmax(p, Y);
+                car::log_softmax(Run::on, p, Y);
                 for (std::size_t k = 0; k != classes; ++k) {
                     if (reference::masked(want.p[k])) {
                         good = good && y[k] == -std::numeric_limits<T>::infinity();
@@ -62,31 +72,33 @@ TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax against
                     good = good && within(y[k], value, reference::magnitude(value), 4);
                 }
                 CHECK(good);
-                car::log_sum_exp(p, lse);
+                car::log_sum_exp(Run::on, p, lse);
                 const wide value = want.factual.max + log1pq(want.factual.rest);
                 CHECK(within(lse[0], value, reference::magnitude(want.factual.max) + reference::magnitude(value), 4));
-                car::corrected_softmax(p, c, Y);
+                car::corrected_softmax(Run::on, p, c, Y);
                 for (std::size_t k = 0; k != classes; ++k) good = good && within(y[k], want.Y[k], want.Y[k], 4);
                 CHECK(good);
             }
 }
 
-TEST_CASE_TEMPLATE("temperature and strength", T, float, double) {
+TEST_CASE_TEMPLATE("temperature and strength", Run, EVERY_RUN) {
+    using T = typename Run::T;
     cases::generator random(4);
     const auto row = cases::make<T>(10, cases::factual::normal, cases::counterfactual::normal, random);
     std::vector<T> y(10);
     const car::matrix_view<T> Y(y.data(), 1, 10);
     const car::matrix_view<const T> p(row.p.data(), 1, 10), c(row.c.data(), 1, 10);
     const reference::row want(widen(row.p, 0.25), widen(row.c, 0.25 * -3), row.label); // powers of two scale without rounding
-    car::softmax(p, Y, {.temperature = 4});
+    car::softmax(Run::on, p, Y, {.temperature = 4});
     for (std::size_t k = 0; k != 10; ++k) CHECK(within(y[k], want.P[k], want.P[k], 4));
-    car::log_softmax(car::scalar, p, Y, {.temperature = 4});
+    car::log_softmax(Run::on, p, Y, {.temperature = 4});
     for (std::size_t k = 0; k != 10; ++k) CHECK(within(y[k], logq(want.P[k]), reference::magnitude(logq(want.P[k])), 4));
-    car::corrected_softmax(p, c, Y, {.strength = -3, .temperature = 4});
+    car::corrected_softmax(Run::on, p, c, Y, {.strength = -3, .temperature = 4});
     for (std::size_t k = 0; k != 10; ++k) CHECK(within(y[k], want.Y[k], want.Y[k], 4));
 }
 
-TEST_CASE_TEMPLATE("special values", T, float, double) {
+TEST_CASE_TEMPLATE("special values", Run, EVERY_RUN) {
+    using T = typename Run::T;
     constexpr T inf = std::numeric_limits<T>::infinity(), no_number = std::numeric_limits<T>::quiet_NaN();
     const std::vector<T> p{0, -inf, 1, no_number, 1, 2, inf, 1, 2, -inf, -inf, -inf, 3, 200, -3};
     const std::vector<T> c{0, no_number, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, inf, 0, 0};
@@ -94,14 +106,14 @@ TEST_CASE_TEMPLATE("special values", T, float, double) {
     const car::matrix_view<const T> P(p.data(), 5, 3), C(c.data(), 5, 3);
     const car::matrix_view<T> Y(y.data(), 5, 3);
     for (const bool corrected : {false, true}) {
-        corrected ? car::corrected_softmax(P, C, Y) : car::softmax(P, Y);
+        corrected ? car::corrected_softmax(Run::on, P, C, Y) : car::softmax(Run::on, P, Y);
         CHECK(y[1] == 0);
         CHECK(std::abs(y[0] + y[2] - 1) <= 2 * std::numeric_limits<T>::epsilon());
         for (std::size_t k = 3; k != 12; ++k) CHECK(std::isnan(y[k]));
         CHECK(y[13] == 1);
     }
     CHECK(y[12] == 0); // p - inf
-    car::log_sum_exp(P, lse);
+    car::log_sum_exp(Run::on, P, lse);
     CHECK(std::isfinite(lse[0]));
     CHECK(std::isnan(lse[1]));
     CHECK(lse[2] == inf);
@@ -109,38 +121,41 @@ TEST_CASE_TEMPLATE("special values", T, float, double) {
     CHECK(lse[4] == 200);
 }
 
-TEST_CASE_TEMPLATE("in place, strided, column-major: the same bits", T, float, double) {
+TEST_CASE_TEMPLATE("in place, strided, column-major: the same bits", Run, EVERY_RUN) {
+    using T = typename Run::T;
     cases::generator random(8);
     const auto row = cases::make<T>(60, cases::factual::normal, cases::counterfactual::normal, random);
     std::vector<T> plain(60), p = row.p, c = row.c;
     const car::matrix_view<const T> P(row.p.data(), 6, 10), C(row.c.data(), 6, 10);
-    car::corrected_softmax(P, C, car::matrix_view<T>(plain.data(), 6, 10));
-    car::corrected_softmax(P, C, car::matrix_view<T>(p.data(), 6, 10));
+    car::corrected_softmax(Run::on, P, C, car::matrix_view<T>(plain.data(), 6, 10));
+    car::corrected_softmax(Run::on, P, C, car::matrix_view<T>(p.data(), 6, 10));
     CHECK(p == plain);
     p = row.p;
-    car::corrected_softmax(car::matrix_view<T>(p.data(), 6, 10), C, car::matrix_view<T>(p.data(), 6, 10));
+    car::corrected_softmax(Run::on, car::matrix_view<T>(p.data(), 6, 10), C, car::matrix_view<T>(p.data(), 6, 10));
     CHECK(p == plain);
-    car::corrected_softmax(P, car::matrix_view<T>(c.data(), 6, 10), car::matrix_view<T>(c.data(), 6, 10));
+    car::corrected_softmax(Run::on, P, car::matrix_view<T>(c.data(), 6, 10), car::matrix_view<T>(c.data(), 6, 10));
     CHECK(c == plain);
     std::vector<T> transposed(60), out(60);
     for (std::size_t i = 0; i != 6; ++i)
         for (std::size_t k = 0; k != 10; ++k) transposed[k * 6 + i] = row.p[i * 10 + k];
-    car::corrected_softmax(car::matrix_view<T>(transposed.data(), 6, 10, 1, 6), C, car::matrix_view<T>(out.data() + 50, 6, 10, -10));
+    car::corrected_softmax(Run::on, car::matrix_view<T>(transposed.data(), 6, 10, 1, 6), C,
+                           car::matrix_view<T>(out.data() + 50, 6, 10, -10));
     for (std::size_t i = 0; i != 6; ++i)
         for (std::size_t k = 0; k != 10; ++k) CHECK(out[(5 - i) * 10 + k] == plain[i * 10 + k]);
 }
 
-TEST_CASE_TEMPLATE("corrected_softmax_vjp against 113-bit arithmetic; y of 0 stops an infinite upstream", T, float, double) {
+TEST_CASE_TEMPLATE("corrected_softmax_vjp against 113-bit arithmetic; y of 0 stops an infinite upstream", Run, EVERY_RUN) {
+    using T = typename Run::T;
     cases::generator random(9);
     for (const std::size_t classes : {1u, 2u, 10u, 400u, 1025u})
         for (const auto f : {cases::factual::normal, cases::factual::sharp, cases::factual::masked}) {
             const auto row = cases::make<T>(classes, f, cases::counterfactual::normal, random);
             const auto n = static_cast<std::ptrdiff_t>(classes);
             std::vector<T> y(classes), g(classes), grad_p(classes), grad_c(classes);
-            car::corrected_softmax(car::matrix_view<const T>(row.p.data(), 1, n), {row.c.data(), 1, n}, {y.data(), 1, n});
+            car::corrected_softmax(Run::on, car::matrix_view<const T>(row.p.data(), 1, n), {row.c.data(), 1, n}, {y.data(), 1, n});
             for (std::size_t k = 0; k != classes; ++k)
                 g[k] = y[k] == 0 ? std::numeric_limits<T>::infinity() : static_cast<T>(std::sin(static_cast<double>(k)) * 5);
-            car::corrected_softmax_vjp(car::matrix_view<const T>(y.data(), 1, n), {g.data(), 1, n},
+            car::corrected_softmax_vjp(Run::on, car::matrix_view<const T>(y.data(), 1, n), {g.data(), 1, n},
                                        {.grad_p = {grad_p.data(), 1, n}, .grad_c = {grad_c.data(), 1, n}},
                                        {.strength = 2.5, .temperature = 4});
             wide mass = 0, mean = 0, size = 0;

@@ -2,6 +2,7 @@
 // NaN, infinities, masked classes, ignored rows and extreme numbers: what each op makes of them, exactly, in every type and precision.
 #include <car/corrected.hpp>
 #include <car/effect.hpp>
+#include <car/eigen.hpp>
 #include <car/hvp.hpp>
 #include <car/loss.hpp>
 #include <car/softmax.hpp>
@@ -18,17 +19,23 @@
 
 namespace {
 
-template <class Logit, car::precision Precision>
+template <class Logit, car::precision Precision, class Backend = car::scalar_backend>
 struct mode {
     using T = Logit;
+    static constexpr Backend on{};
     static constexpr car::precision precision = Precision;
 };
 
 #define EVERY_MODE                                                                                                                         \
     mode<float, car::precision::fast>, mode<float, car::precision::accurate>, mode<float, car::precision::highest>,                        \
         mode<double, car::precision::fast>, mode<double, car::precision::accurate>, mode<double, car::precision::highest>,                 \
-        mode<car::bfloat16, car::precision::accurate>, mode<car::float16, car::precision::accurate>
-#define EVERY_TYPE float, double, car::bfloat16, car::float16
+        mode<car::bfloat16, car::precision::accurate>, mode<car::float16, car::precision::accurate>,                                       \
+        mode<float, car::precision::accurate, car::eigen_backend>, mode<double, car::precision::accurate, car::eigen_backend>,             \
+        mode<car::bfloat16, car::precision::accurate, car::eigen_backend>
+#define EVERY_TYPE                                                                                                                         \
+    mode<float, car::precision::accurate>, mode<double, car::precision::accurate>, mode<car::bfloat16, car::precision::accurate>,          \
+        mode<car::float16, car::precision::accurate>, mode<float, car::precision::accurate, car::eigen_backend>,                           \
+        mode<double, car::precision::accurate, car::eigen_backend>
 
 constexpr double inf = HUGE_VAL;
 const double no_number = std::nan("");
@@ -84,7 +91,7 @@ struct batch {
                                    .sample_weight = sample_weight,
                                    .row_mask = row_mask,
                                    .class_mask = class_mask};
-        turn = car::loss_hvp(P, C, targets, {.p = V, .c = V}, options, arrays);
+        turn = car::loss_hvp(Mode::on, P, C, targets, {.p = V, .c = V}, options, arrays);
         arrays.grad_p = {grad_p.data(), rows, classes};
         arrays.grad_c = {grad_c.data(), rows, classes};
         arrays.row_loss = loss;
@@ -93,7 +100,7 @@ struct batch {
         arrays.lse_p = lse_p;
         if (options.alpha != 0) arrays.lse_y = lse_y;
         arrays.predicted = predicted;
-        result = car::loss(P, C, targets, options, arrays);
+        result = car::loss(Mode::on, P, C, targets, options, arrays);
         return *this;
     }
 
@@ -318,7 +325,7 @@ TEST_CASE_TEMPLATE("loss: no row to count", M, EVERY_MODE) {
               "car::loss_hvp: labels are all ignored, expected at least one row for the mean");
         CHECK(b.run({.divisor = 2.0, .empty = car::empty::error}).result.value == 0);
     }
-    CHECK(car::loss(car::matrix_view<const T>(nullptr, 0, 3), {nullptr, 0, 3}, std::vector<int>{}).value == 0);
+    CHECK(car::loss(M::on, car::matrix_view<const T>(nullptr, 0, 3), {nullptr, 0, 3}, std::vector<int>{}).value == 0);
     car::loss_hvp(car::matrix_view<const T>(nullptr, 0, 3), {nullptr, 0, 3}, std::vector<int>{}, {}, {}, {});
 }
 
@@ -465,11 +472,12 @@ TEST_CASE_TEMPLATE("loss: gradients that accumulate", M, EVERY_MODE) {
     for (std::size_t k = 5; k != 10; ++k) CHECK(number(p[k]) == 0.5); // an ignored row adds nothing
     std::vector<T> in_place = b.p;
     CHECK(message_of([&] {
-              car::loss(car::matrix_view<const T>(in_place.data(), 4, 5), C, b.labels, options, {.grad_p = {in_place.data(), 4, 5}});
+              car::loss(M::on, car::matrix_view<const T>(in_place.data(), 4, 5), C, b.labels, options, {.grad_p = {in_place.data(), 4, 5}});
           }) == "car::loss: grad_p overlaps p");
 }
 
-TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", T, EVERY_TYPE) {
+TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", M, EVERY_TYPE) {
+    using T = typename M::T;
     for (const std::ptrdiff_t n : {1, 2, 5, 17, 33})
         for (std::ptrdiff_t at = 0; at != n; ++at) {
             const auto size = static_cast<std::size_t>(n);
@@ -482,16 +490,16 @@ TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", T, EV
             const T good = P(1, at);
             for (int op = 0; op != 3; ++op) {
                 const auto run = [&](const car::matrix_view<T>& out) {
-                    if (op == 0) car::softmax(P, out);
-                    if (op == 1) car::log_softmax(P, out);
-                    if (op == 2) car::corrected_softmax(P, C, out);
+                    if (op == 0) car::softmax(M::on, P, out);
+                    if (op == 1) car::log_softmax(M::on, P, out);
+                    if (op == 2) car::corrected_softmax(M::on, P, C, out);
                 };
                 run(Plain);
                 for (const double bad : {no_number, inf, -inf}) {
                     P(1, at) = static_cast<T>(bad);
                     if (bad == -inf) C(1, at) = static_cast<T>(no_number); // not read
                     run(Y);
-                    car::log_sum_exp(P, lse);
+                    car::log_sum_exp(M::on, P, lse);
                     const bool masked_row = bad == -inf && n == 1;
                     if (bad == -inf && !masked_row) {
                         CHECK(number(Y(1, at)) == (op == 1 ? -inf : 0));
@@ -511,7 +519,7 @@ TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", T, EV
             }
             for (const double bad : {no_number, -inf, inf}) { // c on a live class
                 C(1, at) = static_cast<T>(bad);
-                car::corrected_softmax(P, C, Y);
+                car::corrected_softmax(M::on, P, C, Y);
                 const bool defined = bad == inf && n > 1;
                 for (std::ptrdiff_t k = 0; k != n; ++k) CHECK(std::isnan(number(Y(1, k))) == !defined);
                 if (defined) CHECK(number(Y(1, at)) == 0);
@@ -519,34 +527,37 @@ TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", T, EV
         }
     std::vector<T> one(1);
     const std::vector<T> p{static_cast<T>(-types::limits<T>::most)};
-    car::softmax(car::matrix_view<const T>(p.data(), 1, 1), {one.data(), 1, 1});
+    car::softmax(M::on, car::matrix_view<const T>(p.data(), 1, 1), {one.data(), 1, 1});
     CHECK(number(one[0]) == 1);
-    car::softmax(car::matrix_view<const T>(nullptr, 0, 4), {nullptr, 0, 4}); // no rows
+    car::softmax(M::on, car::matrix_view<const T>(nullptr, 0, 4), {nullptr, 0, 4}); // no rows
 }
 
-TEST_CASE_TEMPLATE("corrected_softmax_vjp: a probability of 0 has gradient +0 whatever comes from above", T, EVERY_TYPE) {
+TEST_CASE_TEMPLATE("corrected_softmax_vjp: a probability of 0 has gradient +0 whatever comes from above", M, EVERY_TYPE) {
+    using T = typename M::T;
     const std::vector<T> y{T(0.25), T(0), T(0.75), T(0.5), T(0.5), T(0)};
     for (const double bad : {no_number, inf, -inf}) {
         std::vector<T> upstream{T(1), static_cast<T>(bad), T(-2), T(1), T(2), T(3)}, grad_p(6, T(7)), grad_c(6, T(7));
-        car::corrected_softmax_vjp(car::matrix_view<const T>(y.data(), 2, 3), {upstream.data(), 2, 3},
+        car::corrected_softmax_vjp(M::on, car::matrix_view<const T>(y.data(), 2, 3), {upstream.data(), 2, 3},
                                    {.grad_p = {grad_p.data(), 2, 3}, .grad_c = {grad_c.data(), 2, 3}});
         CHECK(same_bits(grad_p[1], T(0)));
         CHECK(same_bits(grad_c[1], T(0)));
         CHECK(number(grad_p[0]) == 0.5625);
         CHECK(number(grad_p[2]) == -0.5625);
         upstream[0] = static_cast<T>(no_number);
-        car::corrected_softmax_vjp(car::matrix_view<const T>(y.data(), 2, 3), {upstream.data(), 2, 3}, {.grad_p = {grad_p.data(), 2, 3}});
+        car::corrected_softmax_vjp(M::on, car::matrix_view<const T>(y.data(), 2, 3), {upstream.data(), 2, 3},
+                                   {.grad_p = {grad_p.data(), 2, 3}});
         CHECK(std::isnan(number(grad_p[2])));
         CHECK(number(grad_p[3]) == -0.25);
     }
 }
 
-TEST_CASE_TEMPLATE("effect: ignored rows, masked classes, rows without an answer", T, EVERY_TYPE) {
+TEST_CASE_TEMPLATE("effect: ignored rows, masked classes, rows without an answer", M, EVERY_TYPE) {
+    using T = typename M::T;
     const auto run = [](const std::vector<double>& p, const std::vector<int>& labels) {
         std::vector<T> values, zeros(p.size(), T(0));
         for (double v : p) values.push_back(static_cast<T>(v));
         const auto rows = static_cast<std::ptrdiff_t>(labels.size());
-        return car::effect(car::matrix_view<const T>(values.data(), rows, 2), {zeros.data(), rows, 2}, labels);
+        return car::effect(M::on, car::matrix_view<const T>(values.data(), rows, 2), {zeros.data(), rows, 2}, labels);
     };
     const auto masked = run({0, -inf, 0, -inf}, {0, 1}); // certain of class 0: +1/2 for label 0, -1/2 for label 1
     CHECK(masked.mean == 0);

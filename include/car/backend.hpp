@@ -18,6 +18,9 @@ concept backend = std::derived_from<std::remove_cvref_t<B>, backend_base>;
 struct scalar_backend : backend_base {};
 inline constexpr scalar_backend scalar{};
 
+/// Row-wise expressions of Eigen's arrays. The type, its object `car::eigen` and its kernels are in <car/eigen.hpp>.
+struct eigen_backend;
+
 /// What a call without a backend runs on.
 inline constexpr scalar_backend default_backend{};
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "backend/eigen/corrected.hpp" // the kernels of car::eigen
+#include "backend/eigen/loss.hpp"
+#include "backend/eigen/softmax.hpp"
 #include "view.hpp" // view_traits, which this header specialises
 
 #include <Eigen/Core> // Eigen::DenseBase, Eigen::DirectAccessBit

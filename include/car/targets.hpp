@@ -61,12 +61,7 @@ class label_view : public detail::erased_vector<std::int64_t> {
     label_view(const vector_view<Int>& labels) : erased_vector(labels) {}
 
     template <class R>
-        requires(detail::contiguous<R> && !matrix<std::remove_reference_t<R>> && detail::index<detail::element<R>>)
-    label_view(R&& labels) : label_view(vector_view<detail::element<R>>(labels)) {}
-
-    template <class M>
-        requires(matrix<std::remove_reference_t<M>>&& detail::index<scalar_of<std::remove_reference_t<M>>>)
-    label_view(M&& labels) : label_view(vector_view<detail::viewed<std::remove_reference_t<M>>>(labels)) {}
+        requires detail::index<detail::vector_element<R>> label_view(R&& labels) : label_view(detail::as_vector(labels)) {}
 };
 
 /// Which elements count: bools, or integers of which 0 is false. As label_view otherwise.
@@ -78,12 +73,7 @@ class mask_view : public detail::erased_vector<bool> {
     mask_view(const vector_view<Int>& mask) : erased_vector(mask) {}
 
     template <class R>
-        requires(detail::contiguous<R> && !matrix<std::remove_reference_t<R>> && std::integral<detail::element<R>>)
-    mask_view(R&& mask) : mask_view(vector_view<detail::element<R>>(mask)) {}
-
-    template <class M>
-        requires(matrix<std::remove_reference_t<M>>&& std::integral<scalar_of<std::remove_reference_t<M>>>)
-    mask_view(M&& mask) : mask_view(vector_view<detail::viewed<std::remove_reference_t<M>>>(mask)) {}
+        requires std::integral<detail::vector_element<R>> mask_view(R&& mask) : mask_view(detail::as_vector(mask)) {}
 };
 
 /// What the rows should be predicted as: N class indices, or N x C probabilities in the type of the terms, one row for each row.

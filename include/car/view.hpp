@@ -22,7 +22,8 @@ struct vector_view;
 template <class T, class Space = host>
 struct matrix_view;
 
-/// How a type becomes a matrix_view. Adapters specialise it: `static matrix_view<T or const T> view(M&)`.
+/// How a type becomes a view. Adapters specialise it: `static matrix_view<T or const T> view(M&)`, and for a type that has one
+/// dimension, or may have, `static vector_view<T or const T> vector(M&)`.
 template <class M>
 struct view_traits {};
 
@@ -46,6 +47,7 @@ template <class R>
 concept contiguous = requires(R& r) {
     { std::data(r) } -> std::convertible_to<const volatile void*>;
     { std::size(r) } -> std::convertible_to<std::size_t>;
+    requires !std::is_void_v<std::remove_pointer_t<decltype(std::data(r))>>;
 };
 
 template <class R>
@@ -58,6 +60,30 @@ inline constexpr bool is_view<matrix_view<T, Space>> = true;
 
 template <class M>
 using viewed = typename decltype(car::view(std::declval<M&>()))::element_type;
+
+template <class R>
+concept adapted_vector = requires(R& r) {
+    view_traits<std::remove_cv_t<R>>::vector(r);
+};
+
+/// What has one dimension: an adapted vector, a matrix of one row or one column, a contiguous range. A matrix of any other shape is a
+/// vector of size -1, which every call refuses.
+template <class R>
+    requires(adapted_vector<R> || matrix<R> || contiguous<R>)
+constexpr auto as_vector(R& r) {
+    if constexpr (adapted_vector<R>) {
+        return view_traits<std::remove_cv_t<R>>::vector(r);
+    } else if constexpr (matrix<R>) {
+        const auto m = car::view(r);
+        return vector_view<viewed<R>>(m.data, m.cols == 1 ? m.rows : m.rows == 1 ? m.cols : -1, m.cols == 1 ? m.row_stride : m.col_stride);
+    } else {
+        auto* const first = std::size(r) == 0 ? nullptr : std::data(r); // an empty range is no array
+        return vector_view<element<R>>(first, static_cast<std::ptrdiff_t>(std::size(r)));
+    }
+}
+
+template <class R>
+using vector_element = typename decltype(as_vector(std::declval<std::remove_reference_t<R>&>()))::element_type;
 
 } // namespace detail
 
@@ -76,21 +102,10 @@ struct vector_view {
     constexpr vector_view() = default;
     constexpr vector_view(T* first, std::ptrdiff_t count, std::ptrdiff_t step = 1) : data(first), size(count), stride(step) {}
 
-    /// From a contiguous range. An empty one is no array.
+    /// From a contiguous range, an adapted vector, or a matrix of one row or one column.
     template <class R>
-        requires(detail::contiguous<R> && !matrix<std::remove_reference_t<R>> && detail::qualifies_to<detail::element<R>, T>)
-    constexpr vector_view(R&& range)
-        : data(std::size(range) == 0 ? nullptr : std::data(range)), size(static_cast<std::ptrdiff_t>(std::size(range))) {}
-
-    /// From another view, or a matrix of one row or one column. Any other shape is a vector of size -1, which every call refuses.
-    template <class R>
-        requires(matrix<std::remove_reference_t<R>>&& detail::qualifies_to<detail::viewed<std::remove_reference_t<R>>, T>)
-    constexpr vector_view(R&& m) {
-        const auto v = car::view(m);
-        data = v.data;
-        size = v.cols == 1 ? v.rows : v.rows == 1 ? v.cols : -1;
-        stride = v.cols == 1 ? v.row_stride : v.col_stride;
-    }
+        requires(detail::qualifies_to<detail::vector_element<R>, T>)
+    constexpr vector_view(R&& range) : vector_view(detail::as_vector(range)) {}
 
     template <class U>
         requires(!std::same_as<U, T> && detail::qualifies_to<U, T>)
@@ -168,6 +183,19 @@ struct view_traits<R> {
         static_assert(sizeof(*std::data(rows)) == sizeof(T) * row::cols);
         T* first = std::size(rows) ? std::data(*std::data(rows)) : nullptr;
         return matrix_view<T>(first, static_cast<std::ptrdiff_t>(std::size(rows)), row::cols);
+    }
+};
+
+/// A vector of vectors has no one stride: it is refused, and told why.
+template <class R>
+    requires(detail::contiguous<R>&& std::is_class_v<detail::element<R>>&& detail::contiguous<detail::element<R>> &&
+             !requires { typename detail::fixed_row<detail::element<R>>::type; })
+struct view_traits<R> {
+    template <class Rows>
+    static constexpr auto view(Rows&) {
+        static_assert(!std::same_as<Rows, Rows>,
+                      "car: rows of a nested vector are not contiguous; keep them in one vector and make a car::matrix_view of it");
+        return matrix_view<detail::element<detail::element<Rows>>>();
     }
 };
 

@@ -12,6 +12,15 @@
 #include <car/eigen.hpp>
 #endif
 
+#ifdef CONSUMER_XTENSOR
+#include <car/xtensor.hpp>
+#if __has_include(<xtensor/containers/xtensor.hpp>)
+#include <xtensor/containers/xtensor.hpp>
+#else
+#include <xtensor/xtensor.hpp>
+#endif
+#endif
+
 #include <cmath>
 #include <cstdio>
 
@@ -23,10 +32,15 @@ int main() {
     const double expected = std::log(4.0 / 3) + 0.75 * std::log(1.5) + 0.25 * std::log(0.5);
 #ifdef CONSUMER_EIGEN
     const Eigen::Map<const Eigen::Matrix<double, 1, 2>> logits(p[0]);
-    const auto loss = car::loss(logits, c, labels);
 #else
-    const auto loss = car::loss(p, c, labels);
+    const auto& logits = p;
 #endif
+#ifdef CONSUMER_XTENSOR
+    const xt::xtensor<double, 2> without_actor{{c[0][0], c[0][1]}};
+#else
+    const auto& without_actor = c;
+#endif
+    const auto loss = car::loss(logits, without_actor, labels);
     const auto effect = car::effect(p, c, labels);
 
     std::printf("car %d.%d.%d: loss %a, effect %a\n", CAR_VERSION_MAJOR, CAR_VERSION_MINOR, CAR_VERSION_PATCH, loss.value, effect.mean);

@@ -33,8 +33,9 @@ class worst_errors {
         if (ratio / bound > worst.share || worst.where.empty()) worst = {ratio, bound, ratio / bound, where};
     }
     void check(const std::string& title) const {
-        for (const auto& [quantity, worst] : entries_) {
-            INFO(title << ", " << quantity << ": " << worst.ratio << " u at " << worst.where);
+        for (const auto& item : entries_) {
+            const entry& worst = item.second;
+            INFO(title << ", " << item.first << ": " << worst.ratio << " u at " << worst.where);
             CHECK(worst.ratio <= worst.bound);
         }
     }

@@ -15,39 +15,45 @@
 
 namespace car::inline CAR_ABI::detail {
 
-/// The memory of an array: element sizes and strides in bytes, so that arrays of different types can be compared.
+/// The memory of an array, so that arrays of different types can be compared. Strides count elements; steps, bytes. Of one row (or
+/// column) there is no step, whatever its stride.
 struct footprint {
     const char* name = nullptr;
     const void* data = nullptr;
     std::ptrdiff_t rows = 0, cols = 0, row_stride = 0, col_stride = 0, width = 0;
 
     bool empty() const { return data == nullptr || rows == 0 || cols == 0; }
+    std::ptrdiff_t row_step() const { return rows < 2 ? 0 : row_stride * width; }
+    std::ptrdiff_t col_step() const { return cols < 2 ? 0 : col_stride * width; }
     std::ptrdiff_t first() const {
-        return std::min<std::ptrdiff_t>(0, (rows - 1) * row_stride) + std::min<std::ptrdiff_t>(0, (cols - 1) * col_stride);
+        return std::min<std::ptrdiff_t>(0, (rows - 1) * row_step()) + std::min<std::ptrdiff_t>(0, (cols - 1) * col_step());
     }
     std::ptrdiff_t last() const { // one past the end
-        return std::max<std::ptrdiff_t>(0, (rows - 1) * row_stride) + std::max<std::ptrdiff_t>(0, (cols - 1) * col_stride) + width;
+        return std::max<std::ptrdiff_t>(0, (rows - 1) * row_step()) + std::max<std::ptrdiff_t>(0, (cols - 1) * col_step()) + width;
     }
     bool same(const footprint& other) const {
-        return data == other.data && width == other.width && (rows < 2 || row_stride == other.row_stride) &&
-               (cols < 2 || col_stride == other.col_stride);
+        return data == other.data && width == other.width && row_step() == other.row_step() && col_step() == other.col_step();
+    }
+    /// Do its elements lie apart?
+    bool is_injective() const {
+        const std::ptrdiff_t row = std::abs(row_step()), col = std::abs(col_step());
+        if (rows < 2) return cols < 2 || col >= width;
+        if (cols < 2) return row >= width;
+        return (row >= (cols - 1) * col + width && col >= width) || (col >= (rows - 1) * row + width && row >= width);
     }
 };
 
 template <class T>
 footprint footprint_of(const char* name, const matrix_view<T>& m) {
-    constexpr std::ptrdiff_t width = sizeof(T);
-    return {name, m.data, m.rows, m.cols, m.row_stride * width, m.col_stride * width, width};
+    return {name, m.data, m.rows, m.cols, m.row_stride, m.col_stride, sizeof(T)};
 }
 template <class T>
 footprint footprint_of(const char* name, const vector_view<T>& v) {
-    constexpr std::ptrdiff_t width = sizeof(T);
-    return {name, v.data, v.size, 1, v.stride * width, width, width};
+    return {name, v.data, v.size, 1, v.stride, 1, sizeof(T)};
 }
 template <class Value>
 footprint footprint_of(const char* name, const erased_vector<Value>& v) {
-    const auto width = static_cast<std::ptrdiff_t>(v.width());
-    return {name, v.data(), v.size(), 1, v.stride() * width, width, width};
+    return {name, v.data(), v.size(), 1, v.stride(), 1, static_cast<std::ptrdiff_t>(v.width())};
 }
 
 /// Do two arrays share memory? Exact for disjoint ranges and for blocks of one matrix side by side; otherwise, yes.
@@ -58,16 +64,16 @@ inline bool overlap(const footprint& a, const footprint& b) {
     const auto begin_b = base_b + static_cast<std::uintptr_t>(b.first()), end_b = base_b + static_cast<std::uintptr_t>(b.last());
     if (end_a <= begin_b || end_b <= begin_a) return false;
 
-    const auto side_by_side = [](std::ptrdiff_t period, std::ptrdiff_t other, std::ptrdiff_t cells_a, std::ptrdiff_t cells_b,
-                                 std::ptrdiff_t stride_a, std::ptrdiff_t stride_b, std::ptrdiff_t width_a, std::ptrdiff_t width_b,
-                                 std::uintptr_t from, std::uintptr_t to) {
-        if (period != other || period <= 0 || stride_a <= 0 || stride_b <= 0) return false;
-        const auto distance = static_cast<std::ptrdiff_t>(to - from) % period;
+    // Within each period of the one direction, the extents of both in the other lie apart.
+    const auto side_by_side = [&](std::ptrdiff_t period, std::ptrdiff_t other, std::ptrdiff_t cells_a, std::ptrdiff_t cells_b,
+                                  std::ptrdiff_t step_a, std::ptrdiff_t step_b) {
+        if (period != other || period <= 0 || step_a < 0 || step_b < 0) return false;
+        const auto distance = static_cast<std::ptrdiff_t>(base_b - base_a) % period;
         const auto offset = distance < 0 ? distance + period : distance;
-        return offset >= (cells_a - 1) * stride_a + width_a && offset + (cells_b - 1) * stride_b + width_b <= period;
+        return offset >= (cells_a - 1) * step_a + a.width && offset + (cells_b - 1) * step_b + b.width <= period;
     };
-    return !side_by_side(a.row_stride, b.row_stride, a.cols, b.cols, a.col_stride, b.col_stride, a.width, b.width, base_a, base_b) &&
-           !side_by_side(a.col_stride, b.col_stride, a.rows, b.rows, a.row_stride, b.row_stride, a.width, b.width, base_a, base_b);
+    return !side_by_side(a.row_step(), b.row_step(), a.cols, b.cols, a.col_step(), b.col_step()) &&
+           !side_by_side(a.col_step(), b.col_step(), a.rows, b.rows, a.row_step(), b.row_step());
 }
 
 /// The checks of a call, each of which fails with a message that begins `car::<op>:`.
@@ -95,12 +101,11 @@ class checker {
         const auto size = [&] { return shape_text(m.rows, m.cols); };
         if (m.rows < 0) fail(std::string(m.name) + " has shape " + size() + ", expected no negative size");
         if (m.cols < 1) fail(std::string(m.name) + " has shape " + size() + ", expected at least one column");
-        const auto limit = static_cast<double>(std::numeric_limits<std::ptrdiff_t>::max());
-        const auto reach = [](double cells, double stride) { return (cells > 1 ? cells - 1 : 0) * std::abs(stride); };
-        if (static_cast<double>(m.rows) * static_cast<double>(m.cols) > limit / 16 ||
-            reach(static_cast<double>(m.rows), static_cast<double>(m.row_stride)) +
-                    reach(static_cast<double>(m.cols), static_cast<double>(m.col_stride)) >
-                limit / 4)
+        const auto limit = static_cast<double>(std::numeric_limits<std::ptrdiff_t>::max() / 4);
+        const auto rows = static_cast<double>(m.rows), cols = static_cast<double>(m.cols), width = static_cast<double>(m.width);
+        const auto reach = [](double cells, double stride) { return cells > 1 ? (cells - 1) * std::abs(stride) : 0; };
+        if (rows * cols > limit / width ||
+            reach(rows, static_cast<double>(m.row_stride)) + reach(cols, static_cast<double>(m.col_stride)) > limit / width)
             fail(std::string(m.name) + " has shape " + size() + ", which is larger than memory");
         if (m.rows != 0 && m.data == nullptr) fail(std::string(m.name) + " is null, expected " + size() + " elements");
     }
@@ -120,10 +125,7 @@ class checker {
         for (auto out = outputs.begin(); out != outputs.end(); ++out) {
             const footprint& a = out->array;
             if (a.empty()) continue;
-            const auto rows = std::abs(a.row_stride), cols = std::abs(a.col_stride);
-            const bool distinct = (a.rows < 2 || rows >= (a.cols - 1) * cols + a.width || cols >= (a.rows - 1) * rows + a.width) &&
-                                  (a.rows < 2 || rows >= a.width) && (a.cols < 2 || cols >= a.width);
-            if (!distinct) fail(std::string(a.name) + " has strides that make its elements overlap");
+            if (!a.is_injective()) fail(std::string(a.name) + " has strides that make its elements overlap");
             for (const footprint& b : inputs) {
                 const bool in_place = out->in_place_of == b.data && a.same(b);
                 if (!in_place && overlap(a, b)) fail(std::string(a.name) + " overlaps " + b.name);

@@ -35,7 +35,6 @@ struct prediction_divergence {
     const Row& row;
     basic_row_state<Difference> state;
     basic_row_terms<Difference> terms;
-    double offset = 0; ///< lse(p - c) = lse(p) - offset + shift
 
     static constexpr double wide = 8; // its rounding, 4u of Y_k in double, is within the bounds of every slope
 
@@ -54,6 +53,7 @@ struct prediction_divergence {
 
     bool is_finite() const { return std::isfinite(detail::rounded(terms.divergence)); }
     number value() const { return terms.divergence; }
+    /// lse(p) - c0 + shift.
     number log_sum_exp_y() const {
         const Difference log_sum_p = state.max - detail::to_difference<Difference>(-terms.log_sum);
         return detail::to_number(log_sum_p - Difference{state.centre} - detail::to_difference<Difference>(-detail::to_number(terms.shift)));

@@ -94,8 +94,10 @@ auto loss(const logit_pairs<T, Difference>& row, const row_target<T>& target, co
     return finish_row(measured(static_cast<const logits<T, Difference>&>(row)));
 }
 
-template <class T, class Difference>
-loss_result loss_rows(const batch<T>& rows, const loss_options& options, const loss_arrays<T>& arrays, double limit) {
+/// All rows of a call, each by `loss_of_row`, which is given what `loss` above is.
+template <class T, class Difference, class LossOfRow>
+loss_result loss_rows(const batch<T>& rows, const loss_options& options, const loss_arrays<T>& arrays, double limit,
+                      LossOfRow loss_of_row) {
     using number = detail::number_of<Difference>;
     loss_result total;
     detail::sum_of<Difference> weights, cross_entropy, divergence, z_loss;
@@ -117,7 +119,7 @@ loss_result loss_rows(const batch<T>& rows, const loss_options& options, const l
         } else {
             gradients.factor = weight * rows.upstream(i) / divisor;
             const row_target<T> target = rows.target(i);
-            row = loss(rows.template logits<Difference>(i), target, options, limit, static_cast<bool>(arrays.lse_y), gradients);
+            row = loss_of_row(rows.template logits<Difference>(i), target, options, limit, static_cast<bool>(arrays.lse_y), gradients);
             total.correct += row.predicted == target.first_choice();
         }
         const number z = row.lse_p * row.lse_p;
@@ -163,7 +165,8 @@ loss_result loss(scalar_backend, const matrix_view<const T>& p, const matrix_vie
                  const loss_options& options, const loss_arrays<T>& arrays) noexcept {
     const scalar_row::batch<T> rows{p, c, labels, options, arrays};
     return scalar_row::with_precision<T>(options.precision, [&]<class Difference>(Difference, double limit) {
-        return scalar_row::loss_rows<T, Difference>(rows, options, arrays, limit);
+        return scalar_row::loss_rows<T, Difference>(rows, options, arrays, limit,
+                                                    [](const auto&... row) { return scalar_row::loss(row...); });
     });
 }
 
