@@ -347,6 +347,9 @@ TEST_CASE("a bootstrap that is split, merged and weighted by class is the bootst
     twice.add(data.view(data.p, 0, 50), data.view(data.c, 0, 50), std::vector<int>(data.labels.begin(), data.labels.begin() + 50));
     twice.add(data.view(data.p, 50, 120), data.view(data.c, 50, 120), std::vector<int>(data.labels.begin() + 50, data.labels.end()));
     same(twice.result(), whole.result());
+    const std::vector<double> three{1, 2, 4}; // one resample in twenty has no unit
+    const auto few = car::mean_effect(three, options);
+    CHECK((few.lower >= 1 && few.lower < few.upper && few.upper <= 4));
     const auto batch = car::effect(data.view(data.p, 0, 120), data.view(data.c, 0, 120), data.labels, options);
     CHECK(batch.lower == whole.result().lower);
 }

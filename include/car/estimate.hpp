@@ -12,7 +12,8 @@ namespace car::inline CAR_ABI {
 ///
 ///     student_t  mean -+ t(level, units - 1) standard_error; of a difference of two independent means, Welch's degrees of freedom
 ///     normal     mean -+ z(level) standard_error
-///     bootstrap  percentiles of the estimate over resamples of the units, each of which counts Poisson(1) times
+///     bootstrap  percentiles of the estimate over resamples of the units, each of which counts Poisson(1) times; one without any unit
+///                is left out
 ///     wilson     Wilson's, for shares: of values that are all 0 or 1
 ///
 /// A unit is a row, or a cluster of rows where clusters are given. A unit's count in a resample is a function of the seed, the resample

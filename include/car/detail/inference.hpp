@@ -6,7 +6,7 @@
 #include "moments.hpp"     // the sample
 #include "quantile.hpp"    // the width of an interval
 
-#include <algorithm> // std::sort, std::clamp
+#include <algorithm> // std::sort, std::clamp, std::any_of
 #include <cmath>     // std::isfinite, std::sqrt, std::floor
 #include <limits>    // NaN
 #include <optional>  // degrees of freedom, where they are not those of the units
@@ -64,11 +64,10 @@ inline void set_error(estimate& result, double variance, double degrees, const i
 /// Percentiles of the resamples' estimates, between neighbours in proportion.
 inline void set_percentiles(estimate& result, std::vector<double>& values, double level) {
     result.lower = result.upper = std::numeric_limits<double>::quiet_NaN();
-    for (double value : values)
-        if (!std::isfinite(value)) {
-            if (result.reason == reason::none) result.reason = reason::undefined_replicate;
-            return;
-        }
+    if (values.size() < 2 || !std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); })) {
+        if (result.reason == reason::none) result.reason = reason::undefined_replicate;
+        return;
+    }
     std::sort(values.begin(), values.end());
     const auto quantile = [&](double share) {
         const double place = share * static_cast<double>(values.size() - 1);
@@ -120,7 +119,11 @@ estimate infer(const sample<Features>& data, const interval_options& options, At
         result.reason = variance && !std::isfinite(*variance) ? reason::too_few : reason::not_finite;
     } else if (options.kind == interval::bootstrap) {
         std::vector<double> values;
-        for (std::size_t b = 0; b != data.replicates().size(); ++b) values.push_back(at(data.replicates().sums(b)).value.high);
+        for (std::size_t b = 0; b != data.replicates().size(); ++b) {
+            const auto sums = data.replicates().sums(b);
+            const bool drawn = std::any_of(sums.begin(), sums.end(), [](const double_double& sum) { return sum.high != 0; });
+            if (drawn) values.push_back(at(sums).value.high); // a resample of no unit at all is none
+        }
         set_percentiles(result, values, options.level);
     }
     return result;
