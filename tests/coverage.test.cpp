@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which backend has a kernel of its own of which op. A row here is a row of the README's table.
+#include <car/adjust.hpp>
 #include <car/corrected.hpp>
 #include <car/effect.hpp>
 #include <car/eigen.hpp>
@@ -32,12 +33,21 @@ constexpr bool has_corrected = requires(const Backend& on, car::matrix_view<cons
 template <class Backend, class T>
 constexpr bool has_effect = requires(const Backend& on, car::vector_view<const T> row) {
     car::kernel::probability(on, row, 0);
+    car::kernel::scores<T>(on, row).log_odds(0);
+};
+template <class Backend, class T>
+constexpr bool has_adjust = requires(const Backend& on, car::kernel::adjust_scratch<T> kept,
+                                     car::vector_view<const T> (*row)(std::ptrdiff_t), double (*prior)(std::ptrdiff_t),
+                                     void (*probability)(std::ptrdiff_t, double),
+                                     void (*gradient)(std::ptrdiff_t, std::ptrdiff_t, double)) {
+    car::kernel::adjust_exact(on, kept, 1, row, prior, 0, probability, gradient);
+    car::kernel::adjust_geometric(on, kept, 1, row, prior, 0, probability, gradient);
 };
 
 template <class Backend>
-constexpr bool has_everything =
-    has_loss<Backend, float>&& has_loss<Backend, double>&& has_softmax<Backend, float>&& has_softmax<Backend, double>&&
-        has_corrected<Backend, float>&& has_corrected<Backend, double>&& has_effect<Backend, float>&& has_effect<Backend, double>;
+constexpr bool has_everything = has_loss<Backend, float>&& has_loss<Backend, double>&& has_softmax<Backend, float>&&
+    has_softmax<Backend, double>&& has_corrected<Backend, float>&& has_corrected<Backend, double>&& has_effect<Backend, float>&&
+        has_effect<Backend, double>&& has_adjust<Backend, float>&& has_adjust<Backend, double>;
 
 struct no_backend : car::backend_base {};
 
@@ -56,7 +66,7 @@ static_assert(has_loss<own<car::eigen_backend>, float> && has_softmax<own<car::e
               has_corrected<own<car::eigen_backend>, float>);
 static_assert(!has_effect<own<car::eigen_backend>, float>);
 static_assert(!has_loss<no_backend, float> && !has_softmax<no_backend, float> && !has_corrected<no_backend, float> &&
-              !has_effect<no_backend, float>);
+              !has_effect<no_backend, float> && !has_adjust<no_backend, float>);
 static_assert(car::backend<car::scalar_backend> && !car::backend<int>);
 
 } // namespace

@@ -184,6 +184,176 @@ TEST_CASE("the 95 % interval covers a known effect") {
     }
 }
 
+namespace {
+
+/// One effect as its scale defines it, in 113-bit arithmetic.
+wide score(car::scale scale, const std::vector<wide>& row, std::size_t y) {
+    const reference::log_sum all(row, row);
+    if (scale == car::scale::probability) return all.value(row[y]);
+    if (scale == car::scale::logit) return row[y];
+    wide others = 0;
+    for (std::size_t k = 0; k != row.size(); ++k)
+        if (k != y) others += expq(row[k] - all.max);
+    return row[y] - all.max - logq(others);
+}
+wide divergence(const std::vector<wide>& p, const std::vector<wide>& c) {
+    const auto d = reference::difference(p, c);
+    const reference::log_sum factual(p, p), corrected(d, p);
+    wide sum = 0;
+    for (std::size_t k = 0; k != p.size(); ++k) sum += factual.value(p[k]) * (corrected.cross_entropy(d[k]) - factual.cross_entropy(p[k]));
+    return sum;
+}
+
+} // namespace
+
+TEST_CASE_TEMPLATE("scales and draws: each row, its Monte-Carlo error, each class, the mean", T, float, double) {
+    constexpr std::ptrdiff_t rows = 31, classes = 5, draws = 3;
+    const sample<T> data(rows, classes, 11), counter(draws * rows, classes, 12);
+    const auto row = [&](const sample<T>& from, std::ptrdiff_t i) {
+        const auto begin = from.p.begin() + i * classes;
+        return std::vector<wide>(begin, begin + classes);
+    };
+    const double unit = 0x1p-53, rounding = static_cast<double>(std::numeric_limits<T>::epsilon() / 2);
+    for (const car::scale scale : {car::scale::probability, car::scale::log_odds, car::scale::logit, car::scale::divergence}) {
+        std::vector<T> each(rows), error(rows), vector(rows * classes);
+        car::effect_arrays<T> arrays{.row_effect = each, .row_draw_error = error};
+        const bool by_class = scale != car::scale::divergence;
+        if (by_class) arrays.class_effect = car::matrix_view<T>{vector.data(), rows, classes};
+        const auto got = car::effect(data.view(data.p, 0, rows), counter.view(counter.p, 0, draws * rows), data.labels,
+                                     {.scale = scale, .draws = draws}, arrays);
+        std::vector<wide> effects;
+        for (std::ptrdiff_t i = 0; i != rows; ++i) {
+            const auto at = static_cast<std::size_t>(i);
+            wide total = 0;
+            for (std::size_t k = 0; k != classes; ++k) {
+                if (!by_class && k != 0) break;
+                const std::size_t y = by_class ? k : 0;
+                std::vector<wide> drawn;
+                wide mean = 0, square = 0;
+                for (std::ptrdiff_t m = 0; m != draws; ++m) {
+                    const auto c = row(counter, m * rows + i);
+                    drawn.push_back(by_class ? score(scale, row(data, i), y) - score(scale, c, y) : divergence(row(data, i), c));
+                    mean += drawn.back() / draws;
+                }
+                for (const wide d : drawn) square += (d - mean) * (d - mean);
+                total += mean;
+                // Logits are below 10 here. A float divergence is rounded in each draw; the classes' effects are added up as T.
+                const double bound = 8 * unit * 20 + 4 * rounding * (std::abs(static_cast<double>(mean)) + (by_class ? 0 : 20));
+                if (by_class)
+                    CHECK(std::abs(static_cast<double>(mean - static_cast<wide>(vector[at * classes + k]))) <= bound + 8 * rounding * 20);
+                if (by_class && static_cast<int>(k) != data.labels[at]) continue;
+                CHECK(std::abs(static_cast<double>(mean - static_cast<wide>(each[at]))) <= bound);
+                const double spread = std::sqrt(static_cast<double>(square) / (draws - 1) / draws);
+                CHECK(std::abs(spread - static_cast<double>(error[at])) <= 4 * bound + 2 * rounding * spread);
+                effects.push_back(mean);
+            }
+            if (scale == car::scale::probability) CHECK(std::abs(static_cast<double>(total)) <= 1e-15);
+        }
+        const moments want = exact(effects);
+        const double bound = 8 * unit * 20 + (by_class ? 0 : 20 * rounding);
+        CHECK(std::abs(got.mean - want.mean) <= bound);
+        CHECK(std::abs(got.standard_error - want.standard_error) <= 2 * bound); // draws averaged first: the sample is the unit
+        CHECK(got.units == rows);
+        double positive = 0;
+        for (const wide e : effects) positive += e > 0;
+        CHECK(got.positive == doctest::Approx(positive / static_cast<double>(rows)).epsilon(1e-15));
+    }
+    std::vector<T> error(rows);
+    car::effect(data.view(data.p, 0, rows), data.view(data.c, 0, rows), data.labels, {}, {.row_draw_error = error});
+    for (const T e : error) CHECK(std::isnan(e)); // of one draw: NaN, not 0
+}
+
+TEST_CASE("log-odds keep the digits of a sure class") {
+    const double p[1][3] = {{60, 0, -1}}, c[1][3] = {{0, 0, 0}};
+    const wide want = 60 - logq(1 + expq(-1)) + logq(wide(2));
+    const auto got = car::effect(p, c, std::vector{0}, {.scale = car::scale::log_odds});
+    CHECK(std::abs(got.mean - static_cast<double>(want)) <= 8 * 0x1p-53 * 60);
+}
+
+TEST_CASE("weights, clusters and the macro mean, as printed") {
+    const std::ptrdiff_t n = 90;
+    const sample<double> data(n, 3, 21);
+    std::vector<double> weights;
+    std::vector<int> clusters;
+    for (std::ptrdiff_t i = 0; i != n; ++i)
+        weights.push_back(i % 7 == 0 ? 0 : 0.5 + 0.1 * static_cast<double>(i % 5)), clusters.push_back(static_cast<int>(i * i % 13));
+    wide total = 0, sum = 0, rows = 0, positive = 0;
+    for (std::ptrdiff_t i = 0; i != n; ++i) {
+        const wide w = weights[static_cast<std::size_t>(i)], e = data.effect(i);
+        total += w, sum += w * e, rows += w != 0, positive += e > 0 ? w : wide(0);
+    }
+    wide square = 0;
+    std::vector<wide> of_cluster(13, 0);
+    for (std::ptrdiff_t i = 0; i != n; ++i) {
+        const wide one = static_cast<wide>(weights[static_cast<std::size_t>(i)]) * (data.effect(i) - sum / total);
+        square += one * one;
+        of_cluster[static_cast<std::size_t>(clusters[static_cast<std::size_t>(i)])] += one;
+    }
+    wide clustered = 0, units = 0;
+    for (const wide s : of_cluster) clustered += s * s, units += s != 0;
+    const auto p = data.view(data.p, 0, n), c = data.view(data.c, 0, n);
+    const auto got = car::effect(p, c, data.labels, {}, {.weights = weights});
+    CHECK(std::abs(got.mean - static_cast<double>(sum / total)) <= 8 * 0x1p-53);
+    CHECK(std::abs(got.standard_error - std::sqrt(static_cast<double>(square * rows / (rows - 1))) / static_cast<double>(total)) <=
+          16 * 0x1p-53);
+    CHECK(got.count == static_cast<std::int64_t>(rows));
+    CHECK(got.positive == doctest::Approx(static_cast<double>(positive / total)).epsilon(1e-14));
+    const auto grouped = car::effect(p, c, data.labels, {}, {.weights = weights, .clusters = clusters});
+    CHECK(std::abs(grouped.standard_error - std::sqrt(static_cast<double>(clustered * units / (units - 1))) / static_cast<double>(total)) <=
+          16 * 0x1p-53);
+    CHECK(grouped.units == static_cast<std::int64_t>(units));
+    const std::vector<double> equal(static_cast<std::size_t>(n), 3.0);
+    CHECK(car::effect(p, c, data.labels, {}, {.weights = equal}).standard_error ==
+          doctest::Approx(car::effect(p, c, data.labels).standard_error).epsilon(1e-15));
+
+    car::effect_accumulator accumulator(3);
+    accumulator.add(p, c, data.labels);
+    double mean = 0, variance = 0;
+    for (std::ptrdiff_t k = 0; k != 3; ++k) {
+        mean += accumulator.of_class(k).mean / 3;
+        variance += std::pow(accumulator.of_class(k).standard_error / 3, 2);
+    }
+    CHECK(accumulator.macro().mean == doctest::Approx(mean).epsilon(1e-14));
+    CHECK(accumulator.macro().standard_error == doctest::Approx(std::sqrt(variance)).epsilon(1e-14));
+    CHECK(accumulator.macro().count == n);
+
+    weights[1] = -1;
+    const auto negative = car::effect(p, c, data.labels, {}, {.weights = weights});
+    CHECK(std::isnan(negative.mean));
+    CHECK(negative.reason == car::reason::bad_weight);
+    const std::vector<double> none(static_cast<std::size_t>(n), 0.0);
+    CHECK(car::effect(p, c, data.labels, {}, {.weights = none}).reason == car::reason::no_rows);
+}
+
+TEST_CASE("a bootstrap that is split, merged and weighted by class is the bootstrap of the whole") {
+    const sample<double> data(120, 3, 31);
+    const car::effect_options options{.interval = car::interval::bootstrap, .resamples = 50, .seed = 3};
+    car::effect_accumulator whole(3, options), front(3, options);
+    whole.add(data.view(data.p, 0, 120), data.view(data.c, 0, 120), data.labels);
+    car::effect_options later = options;
+    later.first_row = 70;
+    car::effect_accumulator back(3, later);
+    back.add(data.view(data.p, 70, 120), data.view(data.c, 70, 120), std::vector<int>(data.labels.begin() + 70, data.labels.end()));
+    front.add(data.view(data.p, 0, 70), data.view(data.c, 0, 70), std::vector<int>(data.labels.begin(), data.labels.begin() + 70));
+    back.merge(front);
+    const auto same = [](const car::estimate& a, const car::estimate& b) {
+        CHECK(a.lower == doctest::Approx(b.lower).epsilon(1e-14));
+        CHECK(a.upper == doctest::Approx(b.upper).epsilon(1e-14));
+        CHECK(a.lower < a.mean);
+    };
+    same(back.result(), whole.result());
+    same(back.macro(), whole.macro());
+    car::effect_accumulator twice(3, options); // rows are numbered on from batch to batch
+    twice.add(data.view(data.p, 0, 50), data.view(data.c, 0, 50), std::vector<int>(data.labels.begin(), data.labels.begin() + 50));
+    twice.add(data.view(data.p, 50, 120), data.view(data.c, 50, 120), std::vector<int>(data.labels.begin() + 50, data.labels.end()));
+    same(twice.result(), whole.result());
+    const std::vector<double> three{1, 2, 4}; // one resample in twenty has no unit
+    const auto few = car::mean_effect(three, options);
+    CHECK((few.lower >= 1 && few.lower < few.upper && few.upper <= 4));
+    const auto batch = car::effect(data.view(data.p, 0, 120), data.view(data.c, 0, 120), data.labels, options);
+    CHECK(batch.lower == whole.result().lower);
+}
+
 TEST_CASE("errors") {
     const float p[2][3] = {}, c[1][3] = {}, q[2][3] = {};
     std::vector<float> rows{7, 7};
@@ -194,6 +364,18 @@ TEST_CASE("errors") {
                       "car::effect: level is 1.000000, expected a number between 0 and 1");
     CHECK(rows == std::vector<float>{7, 7});
     CHECK_THROWS_WITH(car::mean_effect({nullptr, 3}), "car::mean_effect: effects is null or of negative size");
+    CHECK_THROWS_WITH(car::effect(p, q, std::vector{0, 1}, {.draws = 2}), "car::effect: c has shape 2 x 3, expected 4 x 3");
+    CHECK_THROWS_WITH(car::effect(p, q, std::vector{0, 1}, {.draws = 0}), "car::effect: draws is 0, expected at least 1");
+    float vector[2][3] = {};
+    CHECK_THROWS_WITH(car::effect(p, q, std::vector{0, 1}, {.scale = car::scale::divergence}, {.class_effect = car::view(vector)}),
+                      "car::effect: class_effect is given, expected none: a divergence is one number for all classes");
+    CHECK_THROWS_WITH(car::effect(p, q, std::vector{0, 1}, {.interval = car::interval::wilson}),
+                      "car::effect: interval is wilson, expected one for means that are no shares");
+    CHECK_THROWS_WITH(car::effect(p, q, std::vector{0, 1}, {}, {.row_effect = rows, .row_draw_error = rows}),
+                      "car::effect: row_draw_error overlaps row_effect");
+    car::effect_accumulator other(3, {.scale = car::scale::logit}), plain(3);
+    CHECK_THROWS_WITH(plain.merge(other), "car::effect_accumulator::merge: other has another scale, interval or number of draws or "
+                                          "resamples, or another seed");
     car::effect_accumulator two(2), three(3);
     CHECK_THROWS_WITH(two.add(p, q, std::vector{0, 1}), "car::effect_accumulator::add: p has 3 columns, expected 2");
     CHECK_THROWS_WITH(two.merge(three), "car::effect_accumulator::merge: other has 3 classes, expected 2");

@@ -65,3 +65,24 @@ panels[0, 0].legend(fontsize=8, loc="lower left")
 right.suptitle(f"Mean of {seeds} seeds, 95 % intervals", fontsize=11)
 figure.savefig(folder / "occlusion.png", dpi=110)
 print(f"figure: {folder / 'occlusion.png'}   figures: {folder / 'results.json'}")
+
+# What the model owes to the actor, and what heavy occlusion takes from it, by class: the paper's Figure 5 in small.
+names, shown = results["classes"], results["shown"]
+figure, (upper, lower) = plt.subplots(2, 1, figsize=(9, 6), sharex=True, constrained_layout=True)
+for k, setting in enumerate(dict.fromkeys([0, shown])):
+    test = results["runs"][setting][0]["test"]
+    for axis, part in ((upper, "effect_by_class"), (lower, "drop_by_class")):
+        mean = np.array([row["mean"] for row in test[part]])
+        errors = [mean - [row["lower"] for row in test[part]], [row["upper"] for row in test[part]] - mean]
+        axis.errorbar(np.arange(len(names)) + 0.16 * (k - 0.5), mean, errors, fmt="os"[k], ms=5, capsize=3,
+                      color=["#000000", "#009E73"][k], label=rows[setting]["name"])
+for axis, label in ((upper, "P_effect, actor erased"), (lower, "accuracy drop, none to 0.75")):
+    axis.axhline(0, color="grey", lw=0.8)
+    axis.grid(alpha=0.3)
+    axis.set_ylabel(label)
+upper.legend(fontsize=9)
+upper.set_title("By class, test images with shuffled scenes, first seed, 95 % intervals", fontsize=11)
+lower.set_xticks(range(len(names)))
+lower.set_xticklabels(names, rotation=20)
+figure.savefig(folder / "effects.png", dpi=110)
+print(f"figure: {folder / 'effects.png'}")

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detail/arithmetic.hpp" // compensated_sum
+#include "detail/random.hpp"     // mix
 #include "image.hpp"             // image_view, its checks
 
 #include <cmath>       // std::log, std::sqrt, std::cos
@@ -36,13 +37,6 @@ struct noise_fill {
 };
 
 namespace detail {
-
-/// A bijection that spreads every bit over all others (SplitMix64's finisher).
-constexpr std::uint64_t mix(std::uint64_t bits) {
-    bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9u;
-    bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebu;
-    return bits ^ (bits >> 31);
-}
 
 /// A standard normal number for an index: Box and Muller's transform of outputs 2 index and 2 index + 1 of SplitMix64. Its seed is
 /// mixed first, since seeds a step apart would give one sequence, shifted. At most 8.6 in size.

@@ -1,84 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "backend.hpp"         // policies
-#include "detail/check.hpp"    // shapes, labels, overlaps
-#include "detail/moments.hpp"  // count, mean, standard error
-#include "detail/quantile.hpp" // the width of an interval
-#include "kernel/effect.hpp"   // the backends' kernels
-#include "options.hpp"         // effect_options, effect_arrays, effect_result
+#include "detail/row_effect.hpp" // the checks, a row's effect, effect_options, effect_arrays
 
-#include <cmath>  // std::isnan
-#include <string> // messages
-#include <vector> // the classes of an accumulator
+#include <algorithm> // std::max
+#include <string>    // messages
+#include <utility>   // std::pair
+#include <vector>    // the classes of an accumulator
 
 namespace car::inline CAR_ABI {
 
-namespace detail {
+using effect_result = estimate;
 
-inline effect_result summary(const moments& effects, const effect_options& options) {
-    effect_result result{.mean = effects.mean(), .standard_error = effects.standard_error(), .count = effects.count()};
-    double width = std::numeric_limits<double>::quiet_NaN();
-    if (effects.count() > 1) {
-        width =
-            options.interval == interval::normal ? normal_quantile(options.level) : student_t_quantile(options.level, effects.count() - 1);
-    }
-    result.lower = result.mean - width * result.standard_error;
-    result.upper = result.mean + width * result.standard_error;
-    return result;
-}
-
-inline void check_effect(const checker& check, const effect_options& options) {
-    if (!(options.level > 0 && options.level < 1))
-        check.fail("level is " + std::to_string(options.level) + ", expected a number between 0 and 1");
-}
-
-/// Checks a batch, then gives every row that is not ignored to `each(label, effect)`.
-template <class T, backend Backend, class Each>
-row_status row_effects(const char* op, const Backend& on, const matrix_view<const T>& p, const matrix_view<const T>& c,
-                       const label_view& labels, const effect_options& options, const vector_view<T>& row_effect, Each each) {
-    const checker check(op);
-    check.readable(footprint_of("p", p));
-    check.shape(footprint_of("c", c), p.rows, p.cols);
-    if (row_effect) check.shape(footprint_of("row_effect", row_effect), p.rows, 1);
-    check_effect(check, options);
-    check.labels(labels, p.rows, p.cols, options.ignore_index);
-    check.separate({{footprint_of("row_effect", row_effect)}},
-                   {footprint_of("p", p), footprint_of("c", c), footprint_of("labels", labels)});
-    row_status status;
-    for (std::ptrdiff_t i = 0; i != p.rows; ++i) {
-        double effect = 0;
-        if (labels[i] != options.ignore_index) {
-            const auto label = static_cast<std::ptrdiff_t>(labels[i]);
-            effect = kernel::probability(on, p.row(i), label) - kernel::probability(on, c.row(i), label);
-            each(label, effect);
-            if (std::isnan(effect) && status.rows++ == 0) status = {fault::not_finite, i, 1};
-        }
-        if (row_effect) row_effect[i] = static_cast<T>(effect);
-    }
-    return status;
-}
-
-} // namespace detail
-
-/// P_effect: how much probability the actor gives to the label, as a paired mean over samples.
+/// P_effect: how much the actor gives to the label, as a paired mean over samples.
 ///
-///     e[i] = softmax(p[i])[labels[i]] - softmax(c[i])[labels[i]],   mean = sum e / n,   standard_error = sd(e) / sqrt(n)
-///     lower, upper = mean -+ t(level, n - 1) standard_error
+///     e[i] = s(p[i]) - mean_m s(c[m,i]),   s the label's softmax, log-odds or logit, or e[i] = mean_m KL(P[i] || softmax(p[i] - c[m,i]))
+///     mean = sum w e / sum w,   standard_error^2 = n / (n - 1) sum w^2 (e - mean)^2 / (sum w)^2
+///     lower, upper = mean -+ t(level, n - 1) standard_error, or as `interval` says
 ///
-/// Shapes    p (factual), c (counterfactual): N x C logits, any strides. labels: N integers. row_effect: N, optional.
-/// Requires  shapes that agree, C >= 1, labels in [0, C) or ignore_index, level in (0, 1); else throws std::invalid_argument.
-/// Numerics  each e within 8 double roundings of 1; mean and standard error in double-double, so that no order of the rows shows.
-///           A row with a NaN, a +inf or no live class makes the mean NaN and is reported.
-/// Cost      each input read once from memory; allocates nothing.
+/// The sample is the unit: its draws are averaged first, for N M draws are not independent. With clusters, sums over a cluster take the
+/// place of rows in the standard error, and n is their number.
+///
+/// Shapes    p (factual): N x C logits, any strides. c (counterfactual): (M N) x C, draw after draw. labels: N integers.
+/// Requires  shapes that agree, C >= 1, labels in [0, C) or ignore_index, level in (0, 1), M >= 1; else throws std::invalid_argument.
+/// Numerics  each e within 8 double roundings of 1 (probability), of 8 u (|s(p)| + |s(c)| + 1) (log-odds, logit), or as car::loss has it
+///           (divergence); mean and standard error in double-double, so that no order of the rows shows.
+///           A row without a finite effect makes the mean NaN and is reported.
+/// Cost      each input read once from memory; allocates nothing but the sums of clusters and of the resamples of a bootstrap.
 /// Source    OccludeNet, Eq. 1.
 template <backend Backend, matrix P>
 effect_result effect(const Backend& on, const P& p, input<scalar_of<const P>> c, const label_view& labels,
                      const effect_options& options = {}, const effect_arrays<scalar_of<const P>>& arrays = {}) {
-    detail::moments effects;
-    const auto add = [&](std::ptrdiff_t, double effect) { effects.add(effect); };
-    const row_status status = detail::row_effects<scalar_of<const P>>("effect", on, view(p), c, labels, options, arrays.row_effect, add);
-    effect_result result = detail::summary(effects, options);
+    const detail::interval_options interval{options.level, options.interval};
+    detail::check_effect(detail::checker("effect"), options);
+    detail::mean_state state{detail::sample<2>({options.seed, detail::kept(interval, options.resamples)}), {}};
+    const row_status status = detail::row_effects<scalar_of<const P>>(
+        "effect", on, view(p), c, labels, options, arrays, [&](std::ptrdiff_t i, std::ptrdiff_t, double weight, double effect) {
+            state.add(weight, effect, options.first_row + i, arrays.clusters, i);
+        });
+    effect_result result = state.result(interval);
     result.status = status;
     return result;
 }
@@ -93,68 +53,96 @@ effect_result effect(const P& p, input<scalar_of<const P>> c, const label_view& 
 ///
 ///     mean = sum e / n,   standard_error = sd(e) / sqrt(n),   lower, upper = mean -+ t(level, n - 1) standard_error
 ///
-/// Shapes    effects: n, any stride.
-/// Requires  level in (0, 1); else throws std::invalid_argument.
+/// Shapes    effects, weights: n, any stride.
+/// Requires  level in (0, 1), as many weights as effects or none; else throws std::invalid_argument.
 /// Numerics  mean and standard error in double-double. A NaN makes the result NaN.
-/// Cost      each effect read once; allocates nothing.
-inline effect_result mean_effect(const vector_view<const double>& effects, const effect_options& options = {}) {
+/// Cost      each effect read once; allocates nothing but a bootstrap's resamples.
+inline effect_result mean_effect(const vector_view<const double>& effects, const effect_options& options = {},
+                                 const vector_view<const double>& weights = {}) {
     const detail::checker check("mean_effect");
     check.require(effects.size >= 0 && (effects.size == 0 || effects.data != nullptr), "effects is null or of negative size");
     detail::check_effect(check, options);
-    detail::moments all;
-    for (std::ptrdiff_t i = 0; i != effects.size; ++i) all.add(effects[i]);
-    return detail::summary(all, options);
+    if (weights) check.shape(detail::footprint_of("weights", weights), effects.size, 1);
+    const detail::interval_options interval{options.level, options.interval};
+    detail::mean_state all{detail::sample<2>({options.seed, detail::kept(interval, options.resamples)}), {}};
+    for (std::ptrdiff_t i = 0; i != effects.size; ++i) {
+        const double weight = weights ? weights[i] : 1;
+        if (weight != 0) all.add(weight, effects[i], options.first_row + i, {}, i);
+    }
+    return all.result(interval);
 }
 
-/// P_effect over a stream of batches, overall and by class. Accumulators of shards merge.
+/// P_effect over a stream of batches: overall, by class, and the mean over classes. Accumulators of shards merge.
 ///
+///     macro: mean = sum over classes k that have rows of mean_k / their number,   standard_error^2 = sum SE_k^2 / their number^2
+///
+/// with Welch's degrees of freedom; a class of one row makes the macro standard error NaN. Rows of different classes are taken to be
+/// independent: with clusters that span classes the macro interval is not theirs.
+///
+/// Requires  merging: the same number of classes and options, but for first_row.
 /// Numerics  any split, order or merge of the same rows agrees within 4 units in the last place of max(|mean|, standard error).
-/// Cost      40 bytes for every class; `add` allocates nothing.
+/// Cost      112 bytes for every class, 32 more for each of its resamples, and the clusters; else `add` allocates nothing.
 class effect_accumulator {
     effect_options options_;
-    detail::moments all_;
-    std::vector<detail::moments> classes_;
+    std::int64_t rows_ = 0;
+    detail::mean_state all_;
+    std::vector<detail::mean_state> classes_;
+
+    detail::interval_options interval() const { return {options_.level, options_.interval}; }
 
   public:
     explicit effect_accumulator(std::ptrdiff_t classes, const effect_options& options = {}) : options_(options) {
         const detail::checker check("effect_accumulator");
         check.require(classes >= 1, "classes is less than 1");
         detail::check_effect(check, options);
-        classes_.resize(static_cast<std::size_t>(classes));
+        all_.data = detail::sample<2>({options.seed, detail::kept(interval(), options.resamples)});
+        classes_.resize(static_cast<std::size_t>(classes), all_);
     }
 
-    /// Adds a batch: as car::effect, C = classes.
+    /// Adds a batch: as car::effect, C = classes. Its rows are numbered on from those that were added before, from first_row.
     template <matrix P>
-    row_status add(const P& p, input<scalar_of<const P>> c, const label_view& labels) {
+    row_status add(const P& p, input<scalar_of<const P>> c, const label_view& labels,
+                   const effect_arrays<scalar_of<const P>>& arrays = {}) {
         const matrix_view<const scalar_of<const P>> factual = view(p);
         if (factual.cols != classes())
             detail::checker("effect_accumulator::add")
                 .fail("p has " + std::to_string(factual.cols) + " columns, expected " + std::to_string(classes()));
-        return detail::row_effects<scalar_of<const P>>("effect_accumulator::add", default_backend, factual, c, labels, options_, {},
-                                                       [&](std::ptrdiff_t label, double effect) {
-                                                           all_.add(effect);
-                                                           classes_[static_cast<std::size_t>(label)].add(effect);
-                                                       });
+        const std::int64_t first = options_.first_row + rows_;
+        const auto add_row = [&](std::ptrdiff_t i, std::ptrdiff_t label, double weight, double effect) {
+            all_.add(weight, effect, first + i, arrays.clusters, i);
+            classes_[static_cast<std::size_t>(label)].add(weight, effect, first + i, arrays.clusters, i);
+        };
+        const row_status status = detail::row_effects<scalar_of<const P>>("effect_accumulator::add", default_backend, factual, c, labels,
+                                                                          options_, arrays, add_row);
+        rows_ += factual.rows;
+        return status;
     }
 
     void merge(const effect_accumulator& other) {
+        const detail::checker check("effect_accumulator::merge");
         if (other.classes() != classes())
-            detail::checker("effect_accumulator::merge")
-                .fail("other has " + std::to_string(other.classes()) + " classes, expected " + std::to_string(classes()));
+            check.fail("other has " + std::to_string(other.classes()) + " classes, expected " + std::to_string(classes()));
+        const effect_options &a = options_, &b = other.options_;
+        check.require(a.scale == b.scale && a.draws == b.draws && a.interval == b.interval && a.resamples == b.resamples &&
+                          a.seed == b.seed,
+                      "other has another scale, interval or number of draws or resamples, or another seed");
+        rows_ += other.rows_;
         all_.merge(other.all_);
         for (std::size_t k = 0; k != classes_.size(); ++k) classes_[k].merge(other.classes_[k]);
     }
 
     std::ptrdiff_t classes() const { return static_cast<std::ptrdiff_t>(classes_.size()); }
-    effect_result result() const { return detail::summary(all_, options_); }
+    effect_result result() const { return all_.result(interval()); }
 
     /// Requires  0 <= label < classes.
     effect_result of_class(std::ptrdiff_t label) const {
         if (label < 0 || label >= classes())
             detail::checker("effect_accumulator::of_class")
                 .fail("label is " + std::to_string(label) + ", expected 0 to " + std::to_string(classes() - 1));
-        return detail::summary(classes_[static_cast<std::size_t>(label)], options_);
+        return classes_[static_cast<std::size_t>(label)].result(interval());
     }
+
+    effect_result macro() const { return detail::mean_of_groups(classes_, interval()); }
 };
 
 } // namespace car::inline CAR_ABI

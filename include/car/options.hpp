@@ -116,28 +116,4 @@ struct corrected_options {
     double temperature = 1;
 };
 
-/// How wide an interval is made: from Student's t with one degree of freedom less than the samples, or from the normal.
-enum class interval { student_t, normal };
-
-struct effect_options {
-    double level = 0.95; ///< of the interval, between 0 and 1
-    enum interval interval = interval::student_t;
-    std::int64_t ignore_index = -100;
-};
-
-template <class T>
-struct effect_arrays {
-    vector_view<T> row_effect = {}; ///< N: the effect on each row's label; 0 where ignored
-};
-
-/// NaN where there is no answer: the mean of no row, the standard error and the interval of fewer than two.
-struct effect_result {
-    double mean = 0;
-    double standard_error = 0;
-    double lower = 0;
-    double upper = 0;
-    std::int64_t count = 0;
-    row_status status = {};
-};
-
 } // namespace car::inline CAR_ABI
