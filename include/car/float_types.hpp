@@ -93,6 +93,8 @@ using term_of = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 } // namespace car::inline CAR_ABI
 
+// Doxygen does not find the class that this specialises.
+/// @cond
 /// All that generic code asks of a number.
 template <int Exponent, int Fraction>
 class std::numeric_limits<car::detail::two_byte_float<Exponent, Fraction>> : public std::numeric_limits<float> {
@@ -114,3 +116,4 @@ class std::numeric_limits<car::detail::two_byte_float<Exponent, Fraction>> : pub
     static constexpr number signaling_NaN() noexcept { return made((top << Fraction) | 1); }
     static constexpr number denorm_min() noexcept { return made(1); }
 };
+/// @endcond

@@ -23,7 +23,7 @@ class erased_vector {
 
     template <class Int>
     static Value read(const void* data, std::ptrdiff_t at) {
-        const Int value = static_cast<const Int*>(data)[at];
+        const Int value = static_cast<const Int*>(data)[at]; // NOLINT(clang-analyzer-core.NullDereference): every call refuses null
         if constexpr (std::unsigned_integral<Int> && sizeof(Int) == sizeof(std::int64_t) && std::same_as<Value, std::int64_t>) {
             constexpr auto top = static_cast<Int>(std::numeric_limits<std::int64_t>::max());
             return static_cast<std::int64_t>(value < top ? value : top); // out of range for every matrix that fits in memory

@@ -101,7 +101,7 @@ class checker {
         const auto size = [&] { return shape_text(m.rows, m.cols); };
         if (m.rows < 0) fail(std::string(m.name) + " has shape " + size() + ", expected no negative size");
         if (m.cols < 1) fail(std::string(m.name) + " has shape " + size() + ", expected at least one column");
-        const auto limit = static_cast<double>(std::numeric_limits<std::ptrdiff_t>::max() / 4);
+        const auto limit = static_cast<double>(std::numeric_limits<std::ptrdiff_t>::max()) / 4;
         const auto rows = static_cast<double>(m.rows), cols = static_cast<double>(m.cols), width = static_cast<double>(m.width);
         const auto reach = [](double cells, double stride) { return cells > 1 ? (cells - 1) * std::abs(stride) : 0; };
         if (rows * cols > limit / width ||

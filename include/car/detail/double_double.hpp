@@ -66,7 +66,8 @@ inline double_double abs(const double_double& x) { return x.high < 0 ? -x : x; }
 /// x^n/n! (1 + x/(n+1) (1 + ...)) of exp(x), |x| < 1: as many terms as are seen beside the first.
 inline double_double exponential_tail(const double_double& x, int n) {
     int last = n;
-    for (double term = 1; term > 0x1p-108; term *= std::abs(x.high) / last) ++last;
+    double term = 1;
+    while (term > 0x1p-108) term *= std::abs(x.high) / ++last;
     double_double sum = 1;
     for (int k = last; k != n; --k) sum = 1 + x * sum / static_cast<double>(k);
     for (int k = n; k != 0; --k) sum = x * sum / static_cast<double>(k);

@@ -65,7 +65,7 @@ void write(const vector_view<T>& row, Index begin, const lanes<Wide>& values) {
 
 template <class Wide>
 bool finite(const lanes<Wide>& values) {
-    return (values - values == Wide(0)).all();
+    return (values * Wide(0) == Wide(0)).all(); // infinity * 0 is NaN
 }
 
 /// The maximum of a row and the sum of exp(logit - maximum), without the maximum's own 1.
