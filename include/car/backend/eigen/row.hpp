@@ -6,7 +6,7 @@
 
 #include <Eigen/Core> // Eigen::Array
 
-#include <algorithm>   // std::min
+#include <algorithm>   // std::min, std::clamp
 #include <cmath>       // std::log1p
 #include <limits>      // infinity
 #include <type_traits> // std::is_same_v
@@ -94,9 +94,9 @@ measured<Wide> measure(Index size, Logits logits) {
     });
     if (!row.finite) return row;
     for_each_block(size, [&](Index begin, Index count) {
-        lanes<Wide> e = (logits(begin, count) - row.max).exp();
-        if (row.peak >= begin && row.peak < begin + count) e[row.peak - begin] = 0;
-        row.rest += e.sum();
+        const lanes<Wide> a = logits(begin, count) - row.max;
+        const Index before = std::clamp<Index>(row.peak - begin, 0, count), after = std::clamp<Index>(row.peak + 1 - begin, 0, count);
+        row.rest += a.head(before).exp().sum() + a.tail(count - after).exp().sum();
     });
     return row;
 }
