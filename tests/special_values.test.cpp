@@ -61,7 +61,7 @@ struct batch {
     std::vector<term> loss, cross_entropy, divergence, lse_p, lse_y;
     std::vector<std::int64_t> predicted;
     std::vector<int> labels{0, 3, 4, 2};
-    std::vector<term> soft, weight, sample_weight;
+    std::vector<term> soft, upstream, weight, sample_weight;
     std::vector<char> row_mask, class_mask;
     car::loss_result result;
     car::row_status turn;
@@ -87,6 +87,7 @@ struct batch {
             soft.empty() ? car::targets<T>(labels) : car::targets<T>(car::matrix_view<const term>(soft.data(), rows, classes));
         car::loss_arrays<T> arrays{.grad_p = {turn_p.data(), rows, classes},
                                    .grad_c = {turn_c.data(), rows, classes},
+                                   .upstream = upstream,
                                    .weight = weight,
                                    .sample_weight = sample_weight,
                                    .row_mask = row_mask,
@@ -163,7 +164,7 @@ TEST_CASE_TEMPLATE("loss: a NaN or +inf in p, in any column, stays in its row an
 
 TEST_CASE_TEMPLATE("loss: a row ignored by its label, by the mask or by a weight of 0 is not read", M, EVERY_MODE) {
     using T = typename M::T;
-    for (int how = 0; how != 4; ++how) {
+    for (int how = 0; how != 5; ++how) {
         CAPTURE(how);
         batch<M> b;
         b.p_at(2, 0) = static_cast<T>(no_number);
@@ -172,7 +173,11 @@ TEST_CASE_TEMPLATE("loss: a row ignored by its label, by the mask or by a weight
         if (how == 1) b.row_mask = {1, 1, 0, 1};
         if (how == 2) b.sample_weight = {1, 1, 0, 1};
         if (how == 3) b.weight = {1, 1, 1, 1, 0};
-        if (how == 1 || how == 2) b.labels[2] = 77; // nor is its label
+        if (how == 4) {
+            b.sample_weight = {1, 1, 0, 1};
+            b.weight.assign(5, 1);
+        }
+        if (how == 1 || how == 2 || how == 4) b.labels[2] = 2000000000; // nor is its label, or the weight of that
         b.run({});
         CHECK(b.result.count == 3);
         CHECK(b.result.weight == 3);
@@ -229,6 +234,7 @@ TEST_CASE_TEMPLATE("loss: a masked class has gradient +0, its c is not read; a m
                     b.p_at(i, 3) = static_cast<T>(i == 0 ? no_number : 3); // nor is the p of a class that is masked in every row
                 b.c_at(i, 3) = static_cast<T>(unread);
             }
+            b.upstream = {-1, 1, 1, 1}; // which gives no -0
             b.run({.alpha = -0.5, .strength = -1, .reduction = car::reduction::sum});
             CHECK(b.is_finite(0));
             for (const auto* values : {&b.grad_p, &b.grad_c, &b.turn_p, &b.turn_c}) CHECK(same_bits((*values)[3], T(0)));
