@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "options.hpp"
+
+#include <car/effect.hpp>
+
+#include <mutex>
+
+namespace binding {
+
+namespace {
+
+struct effect_result : car::effect_result {
+    py::object row_effect = py::none();
+};
+
+/// p, c and labels of a batch.
+struct batch {
+    array p, c, labels;
+
+    batch(const char* op, const py::object& factual, const py::object& counterfactual, const py::object& classes)
+        : p(op, "p", factual, element::float64) {
+        p.require_logits();
+        c = array(op, "c", counterfactual, p.type());
+        c.require(p.type(), "p");
+        labels = array(op, "labels", classes, element::int64);
+    }
+};
+
+const signature& effect_signature() {
+    static const signature all = signature("effect", "p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike")
+                                     .options<car::effect_options>()
+                                     .output("row_effect")
+                                     .backend();
+    return all;
+}
+
+effect_result effect(const py::object& p, const py::object& c, const py::object& labels, const py::kwargs& given) {
+    arguments list(effect_signature(), given);
+    const batch in(list.op(), p, c, labels);
+    const auto options = list.options<car::effect_options>();
+    const auto [name, wanted] = list.next();
+    const auto backend = list.next().value;
+    const result_array rows(list.op(), name, wanted, in.p, in.p.type(), {in.p.dimensions() == 2 ? in.p.shape(0) : 1});
+    return with_type(in.p.type(), [&]<class T>(T) {
+        const auto factual = in.p.matrix<const T>(), counterfactual = in.c.matrix<const T>();
+        const auto classes = in.labels.labels();
+        const car::effect_arrays<T> arrays{.row_effect = rows.view().template vector<T>()};
+        effect_result result{with_backend(list.op(), backend, [&](const auto& on) {
+            const py::gil_scoped_release unlocked;
+            return car::effect(on, factual, counterfactual, classes, options, arrays);
+        })};
+        result.row_effect = rows.finish();
+        return result;
+    });
+}
+
+const signature& mean_signature() {
+    static const signature all = signature("mean_effect", "effects: numpy.typing.ArrayLike").options<car::effect_options>();
+    return all;
+}
+
+effect_result mean_effect(const py::object& effects, const py::kwargs& given) {
+    arguments list(mean_signature(), given);
+    const array values(list.op(), "effects", effects, element::float64);
+    values.require(element::float64);
+    const auto options = list.options<car::effect_options>();
+    const auto view = values.vector<const double>();
+    return {[&] {
+        const py::gil_scoped_release unlocked;
+        return car::mean_effect(view, options);
+    }()};
+}
+
+/// Threads may add to one accumulator, since the lock of the interpreter is not held meanwhile.
+class effect_accumulator {
+    car::effect_accumulator effects_;
+    mutable std::mutex mutex_;
+
+  public:
+    effect_accumulator(std::ptrdiff_t classes, const car::effect_options& options) : effects_(classes, options) {}
+
+    car::row_status add(const py::object& p, const py::object& c, const py::object& labels) {
+        const batch in("effect_accumulator::add", p, c, labels);
+        return with_type(in.p.type(), [&]<class T>(T) {
+            const auto factual = in.p.matrix<const T>(), counterfactual = in.c.matrix<const T>();
+            const auto classes = in.labels.labels();
+            const py::gil_scoped_release unlocked;
+            const std::lock_guard lock(mutex_);
+            return effects_.add(factual, counterfactual, classes);
+        });
+    }
+    void merge(const effect_accumulator& other) {
+        const py::gil_scoped_release unlocked;
+        const car::effect_accumulator copy = other.copy(); // so that no two locks are held at once, and it may be merged with itself
+        const std::lock_guard lock(mutex_);
+        effects_.merge(copy);
+    }
+    car::effect_accumulator copy() const {
+        const std::lock_guard lock(mutex_);
+        return effects_;
+    }
+};
+
+const signature& accumulator_signature() {
+    static const signature all = signature("__init__", "self, classes: int").options<car::effect_options>();
+    return all;
+}
+
+} // namespace
+
+void bind_effect(py::module_& module) {
+    py::class_<effect_result>(module, "EffectResult",
+                              "A mean effect. NaN where there is no answer: the mean of no sample, the error of fewer than two.")
+        .def_readonly("mean", &effect_result::mean, "The mean of the effects.")
+        .def_readonly("standard_error", &effect_result::standard_error, "Of the mean; the sample is the unit.")
+        .def_readonly("lower", &effect_result::lower, "Where the interval begins.")
+        .def_readonly("upper", &effect_result::upper, "Where the interval ends.")
+        .def_readonly("count", &effect_result::count, "Samples that are not ignored.")
+        .def_readonly("status", &effect_result::status, "Which row, if any, has no answer.")
+        .def_readonly("row_effect", &effect_result::row_effect, "N: each sample's effect, if it was asked for.")
+        .def("__repr__", [](const effect_result& r) {
+            std::ostringstream text;
+            text << "EffectResult(mean=" << r.mean << ", standard_error=" << r.standard_error << ", lower=" << r.lower
+                 << ", upper=" << r.upper << ", count=" << r.count << ")";
+            return text.str();
+        });
+
+    module.def("effect", &effect, py::arg("p"), py::arg("c"), py::arg("labels"),
+               (effect_signature().returns("EffectResult") +
+                R"(P_effect: how much probability the actor gives to the label, as a paired mean over samples.
+
+    e[i] = softmax(p[i])[labels[i]] - softmax(c[i])[labels[i]],   mean = sum e / n,   standard_error = sd(e) / sqrt(n)
+
+Shapes
+    p, c: N x C logits of one type, or C for one row; any strides. labels: N integers. row_effect: N, of p's type: True for a new array,
+    or an array to write.
+Units
+    differences of probabilities, between -1 and 1. The interval is of Student's t, or of the normal with interval='normal'.
+Errors
+    ValueError for a shape, a label out of range or a level that is not between 0 and 1, TypeError for a type.
+Source
+    OccludeNet, Eq. 1.
+
+>>> e = car.effect([[2.0, 0.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 1.0]], [0, 1])
+>>> print(f"{e.mean:.4f} +- {e.standard_error:.4f}")
+0.0749 +- 0.3059
+)")
+                   .c_str());
+
+    module.def("mean_effect", &mean_effect, py::arg("effects"),
+               (mean_signature().returns("EffectResult") +
+                R"(The mean of effects that are there already, one for each sample: differences of two treatments, for example.
+
+Shapes
+    effects: n, float64, any stride.
+Units
+    those of the effects.
+Errors
+    ValueError for a level that is not between 0 and 1, TypeError for a type.
+
+>>> car.mean_effect([1.0, 2.0, 3.0])
+EffectResult(mean=2, standard_error=0.57735, lower=-0.484138, upper=4.48414, count=3)
+)")
+                   .c_str());
+
+    py::class_<effect_accumulator>(module, "EffectAccumulator", R"(P_effect over a stream of batches, overall and by class.
+
+Any split, order or merge of the same rows agrees within 4 units in the last place of max(|mean|, standard error). Threads may add to
+one accumulator.
+
+>>> effects = car.EffectAccumulator(2)
+>>> effects.add([[2.0, 0.0]], [[0.0, 0.0]], [0]).ok
+True
+>>> other = car.EffectAccumulator(2)
+>>> status = other.add([[1.0, 1.0]], [[0.0, 1.0]], [1])
+>>> effects.merge(other)
+>>> effects.result().count, effects.of_class(1).count
+(2, 1)
+)")
+        .def(py::init([](std::ptrdiff_t classes, const py::kwargs& given) {
+                 arguments list(accumulator_signature(), given);
+                 return std::make_unique<effect_accumulator>(classes, list.options<car::effect_options>());
+             }),
+             py::arg("classes"),
+             (accumulator_signature().returns("None") + "For labels 0 to classes - 1; the options are those of `car.effect`.").c_str())
+        .def("add", &effect_accumulator::add, py::arg("p"), py::arg("c"), py::arg("labels"),
+             "add(self, p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike) -> RowStatus\n\n"
+             "Adds a batch, as `car.effect` takes it; C is the number of classes.")
+        .def("merge", &effect_accumulator::merge, py::arg("other"),
+             "merge(self, other: EffectAccumulator) -> None\n\nAdds what another accumulator has seen.")
+        .def_property_readonly(
+            "classes", [](const effect_accumulator& all) { return all.copy().classes(); }, "The number of classes.")
+        .def(
+            "result", [](const effect_accumulator& all) { return effect_result{all.copy().result()}; },
+            "result(self) -> EffectResult\n\nOver all rows so far.")
+        .def(
+            "of_class", [](const effect_accumulator& all, std::ptrdiff_t label) { return effect_result{all.copy().of_class(label)}; },
+            py::arg("label"), "of_class(self, label: int) -> EffectResult\n\nOver the rows of one label so far.");
+}
+
+} // namespace binding
