@@ -83,9 +83,8 @@ py::tuple corrected_softmax_vjp(const py::object& y, const py::object& upstream,
 } // namespace
 
 void bind_corrected(py::module_& module) {
-    module.def(
-        "corrected_softmax", &corrected_softmax, py::arg("p"), py::arg("c"),
-        (softmax_signature().returns("typing.Any") + R"(Softmax of each row of (p - strength c) / temperature, the corrected prediction.
+    define(module, "corrected_softmax", &corrected_softmax, py::arg("p"), py::arg("c"),
+           (softmax_signature().returns("typing.Any") + R"(Softmax of each row of (p - strength c) / temperature, the corrected prediction.
 
 Shapes
     p, c: N x C logits, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. out, the result: as p;
@@ -100,10 +99,10 @@ Source
 >>> car.corrected_softmax([[1.0, 1.0]], [[0.0, 0.0]])
 array([[0.5, 0.5]])
 )")
-            .c_str());
-    module.def("corrected_softmax_vjp", &corrected_softmax_vjp, py::arg("y"), py::arg("upstream"),
-               (vjp_signature().returns("tuple[typing.Any, typing.Any]") +
-                R"(Vector-Jacobian product of `car.corrected_softmax`, from its output y: (grad_p, grad_c).
+               .c_str());
+    define(module, "corrected_softmax_vjp", &corrected_softmax_vjp, py::arg("y"), py::arg("upstream"),
+           (vjp_signature().returns("tuple[typing.Any, typing.Any]") +
+            R"(Vector-Jacobian product of `car.corrected_softmax`, from its output y: (grad_p, grad_c).
 
 Shapes
     y, upstream, grad_p, grad_c: N x C, or C. False in place of a gradient leaves it out; it is None then.
@@ -118,7 +117,7 @@ Source
 >>> car.corrected_softmax_vjp(y, [[1.0, 0.0]], grad_c=False)
 (array([[ 0.25, -0.25]]), None)
 )")
-                   .c_str());
+               .c_str());
 }
 
 } // namespace binding

@@ -125,9 +125,9 @@ void bind_effect(py::module_& module) {
             return text.str();
         });
 
-    module.def("effect", &effect, py::arg("p"), py::arg("c"), py::arg("labels"),
-               (effect_signature().returns("EffectResult") +
-                R"(P_effect: how much probability the actor gives to the label, as a paired mean over samples.
+    define(module, "effect", &effect, py::arg("p"), py::arg("c"), py::arg("labels"),
+           (effect_signature().returns("EffectResult") +
+            R"(P_effect: how much probability the actor gives to the label, as a paired mean over samples.
 
     e[i] = softmax(p[i])[labels[i]] - softmax(c[i])[labels[i]],   mean = sum e / n,   standard_error = sd(e) / sqrt(n)
 
@@ -145,11 +145,11 @@ Source
 >>> print(f"{e.mean:.4f} +- {e.standard_error:.4f}")
 0.0749 +- 0.3059
 )")
-                   .c_str());
+               .c_str());
 
-    module.def("mean_effect", &mean_effect, py::arg("effects"),
-               (mean_signature().returns("EffectResult") +
-                R"(The mean of effects that are there already, one for each sample: differences of two treatments, for example.
+    define(module, "mean_effect", &mean_effect, py::arg("effects"),
+           (mean_signature().returns("EffectResult") +
+            R"(The mean of effects that are there already, one for each sample: differences of two treatments, for example.
 
 Shapes
     effects: n, float64, any stride.
@@ -161,9 +161,9 @@ Errors
 >>> car.mean_effect([1.0, 2.0, 3.0])
 EffectResult(mean=2, standard_error=0.57735, lower=-0.484138, upper=4.48414, count=3)
 )")
-                   .c_str());
+               .c_str());
 
-    py::class_<effect_accumulator>(module, "EffectAccumulator", R"(P_effect over a stream of batches, overall and by class.
+    py::class_<effect_accumulator> accumulator(module, "EffectAccumulator", R"(P_effect over a stream of batches, overall and by class.
 
 Any split, order or merge of the same rows agrees within 4 units in the last place of max(|mean|, standard error). Threads may add to
 one accumulator.
@@ -176,26 +176,27 @@ True
 >>> effects.merge(other)
 >>> effects.result().count, effects.of_class(1).count
 (2, 1)
-)")
-        .def(py::init([](std::ptrdiff_t classes, const py::kwargs& given) {
-                 arguments list(accumulator_signature(), given);
-                 return std::make_unique<effect_accumulator>(classes, list.options<car::effect_options>());
-             }),
-             py::arg("classes"),
-             (accumulator_signature().returns("None") + "For labels 0 to classes - 1; the options are those of `car.effect`.").c_str())
-        .def("add", &effect_accumulator::add, py::arg("p"), py::arg("c"), py::arg("labels"),
-             "add(self, p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike) -> RowStatus\n\n"
-             "Adds a batch, as `car.effect` takes it; C is the number of classes.")
-        .def("merge", &effect_accumulator::merge, py::arg("other"),
-             "merge(self, other: EffectAccumulator) -> None\n\nAdds what another accumulator has seen.")
-        .def_property_readonly(
-            "classes", [](const effect_accumulator& all) { return all.copy().classes(); }, "The number of classes.")
-        .def(
-            "result", [](const effect_accumulator& all) { return effect_result{all.copy().result()}; },
-            "result(self) -> EffectResult\n\nOver all rows so far.")
-        .def(
-            "of_class", [](const effect_accumulator& all, std::ptrdiff_t label) { return effect_result{all.copy().of_class(label)}; },
-            py::arg("label"), "of_class(self, label: int) -> EffectResult\n\nOver the rows of one label so far.");
+)");
+    define(accumulator, py::init([](std::ptrdiff_t classes, const py::kwargs& given) {
+               arguments list(accumulator_signature(), given);
+               return std::make_unique<effect_accumulator>(classes, list.options<car::effect_options>());
+           }),
+           py::arg("classes"),
+           (accumulator_signature().returns("None") + "For labels 0 to classes - 1; the options are those of `car.effect`.").c_str());
+    define(accumulator, "add", &effect_accumulator::add, py::arg("p"), py::arg("c"), py::arg("labels"),
+           "add(self, p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike) -> RowStatus\n\n"
+           "Adds a batch, as `car.effect` takes it; C is the number of classes.");
+    define(accumulator, "merge", &effect_accumulator::merge, py::arg("other"),
+           "merge(self, other: EffectAccumulator) -> None\n\nAdds what another accumulator has seen.");
+    accumulator.def_property_readonly(
+        "classes", [](const effect_accumulator& all) { return all.copy().classes(); }, "The number of classes.");
+    define(
+        accumulator, "result", [](const effect_accumulator& all) { return effect_result{all.copy().result()}; },
+        "result(self) -> EffectResult\n\nOver all rows so far.");
+    define(
+        accumulator, "of_class",
+        [](const effect_accumulator& all, std::ptrdiff_t label) { return effect_result{all.copy().of_class(label)}; }, py::arg("label"),
+        "of_class(self, label: int) -> EffectResult\n\nOver the rows of one label so far.");
 }
 
 } // namespace binding

@@ -198,8 +198,8 @@ A pixel's value depends on the seed and its index (first_image + n, channel, y, 
 >>> car.erase([[1.0, 1.0]], [[0.0, 1.0]], car.NoiseFill(seed=3)).shape
 (1, 2)
 )");
-    noise.def(py::init([](const py::kwargs& given) { return arguments(noise_signature(), given).options<car::noise_fill>(); }),
-              noise_signature().returns("None").c_str());
+    define(noise, py::init([](const py::kwargs& given) { return arguments(noise_signature(), given).options<car::noise_fill>(); }),
+           noise_signature().returns("None").c_str());
     for_each_option<car::noise_fill>([&](const char* name, auto field) { noise.def_readonly(name, field); });
     noise.def("__repr__", [](const car::noise_fill& one) {
         std::string text;
@@ -209,8 +209,8 @@ A pixel's value depends on the seed and its index (first_image + n, channel, y, 
         return text + ")";
     });
 
-    module.def("erase", &erase, py::arg("images"), py::arg("masks"), py::arg("fill") = 0.0,
-               (erase_signature().returns("typing.Any") + R"(The counterfactual image: the actor is erased, everything else is kept.
+    define(module, "erase", &erase, py::arg("images"), py::arg("masks"), py::arg("fill") = 0.0,
+           (erase_signature().returns("typing.Any") + R"(The counterfactual image: the actor is erased, everything else is kept.
 
     out = (1 - mask) image + mask fill
 
@@ -233,11 +233,11 @@ array([[1., 2.],
 array([[1. , 2. ],
        [3. , 2.5]])
 )")
-                   .c_str());
+               .c_str());
 
-    module.def("erase_vjp", &erase_vjp, py::arg("masks"), py::arg("upstream"), py::arg("fill") = 0.0,
-               (vjp_signature().returns("tuple[typing.Any, typing.Any]") +
-                R"(Vector-Jacobian product of `car.erase`: (grad_images, grad_background), the second None unless the fill is images.
+    define(module, "erase_vjp", &erase_vjp, py::arg("masks"), py::arg("upstream"), py::arg("fill") = 0.0,
+           (vjp_signature().returns("tuple[typing.Any, typing.Any]") +
+            R"(Vector-Jacobian product of `car.erase`: (grad_images, grad_background), the second None unless the fill is images.
 
 Shapes
     upstream, grad_images: as the images; masks, fill: as in `car.erase`.
@@ -251,11 +251,11 @@ Source
 >>> car.erase_vjp([[0, 1]], [[1.0, 1.0]])[0]
 array([[1., 0.]])
 )")
-                   .c_str());
+               .c_str());
 
-    module.def("occlude", &occlude, py::arg("frames"), py::arg("boxes"), py::arg("occluder"), py::arg("opacity"),
-               (occlude_signature().returns("tuple[typing.Any, typing.Any]") +
-                R"(Tracked occlusion: an occluder at the centre of the actor's box, in every frame of a clip: (out, coverage).
+    define(module, "occlude", &occlude, py::arg("frames"), py::arg("boxes"), py::arg("occluder"), py::arg("opacity"),
+           (occlude_signature().returns("tuple[typing.Any, typing.Any]") +
+            R"(Tracked occlusion: an occluder at the centre of the actor's box, in every frame of a clip: (out, coverage).
 
     a = alpha * opacity of the occluder, resized to `scale` times the box,   out = (1 - a) frame + a occluder
 
@@ -276,7 +276,7 @@ array([0., 1., 1., 0.])
 >>> car.occlusion_factors_of(coverage, [[0, 0, 4, 4]]).degree
 0.5
 )")
-                   .c_str());
+               .c_str());
 
     py::class_<car::occlusion_factors>(module, "OcclusionFactors",
                                        "The paper's three factors; NaN where no frame has an actor, or none is occluded.")
@@ -290,8 +290,8 @@ array([0., 1., 1., 0.])
                  << ")";
             return text.str();
         });
-    module.def("occlusion_factors_of", &occlusion_factors_of, py::arg("coverage"), py::arg("boxes"),
-               R"(occlusion_factors_of(coverage: numpy.typing.ArrayLike, boxes: numpy.typing.ArrayLike) -> OcclusionFactors
+    define(module, "occlusion_factors_of", &occlusion_factors_of, py::arg("coverage"), py::arg("boxes"),
+           R"(occlusion_factors_of(coverage: numpy.typing.ArrayLike, boxes: numpy.typing.ArrayLike) -> OcclusionFactors
 
 Occlusion degree, area ratio and duration ratio of a clip, from what covers it.
 

@@ -258,10 +258,9 @@ void bind_loss(py::module_& module) {
         .def_readonly("grad_p", &loss_hvp_result::grad_p, "N x C: how d value / d p changes along the direction.")
         .def_readonly("grad_c", &loss_hvp_result::grad_c, "N x C: how d value / d c changes along the direction.");
 
-    module.def(
-        "loss", &loss, py::arg("p"), py::arg("c"), py::arg("labels"),
-        (loss_signature().returns("LossResult") +
-         R"(The loss of Causal Action Recognition: cross-entropy plus a divergence between the prediction and the corrected prediction.
+    define(module, "loss", &loss, py::arg("p"), py::arg("c"), py::arg("labels"),
+           (loss_signature().returns("LossResult") +
+            R"(The loss of Causal Action Recognition: cross-entropy plus a divergence between the prediction and the corrected prediction.
 
     P = softmax(p),   Y = softmax(p - strength c),   row = w (CE(label, P) + alpha KL(P || Y) + z_weight lse(p)^2)
 
@@ -292,11 +291,11 @@ Source
 >>> r.grad_p.shape, r.status.ok
 ((2, 3), True)
 )")
-            .c_str());
+               .c_str());
 
-    module.def("loss_hvp", &loss_hvp, py::arg("p"), py::arg("c"), py::arg("labels"), py::arg("v_p"), py::arg("v_c"),
-               (hvp_signature().returns("LossHvpResult") +
-                R"(Hessian-vector product of the loss: how both its gradients change along the direction (v_p, v_c).
+    define(module, "loss_hvp", &loss_hvp, py::arg("p"), py::arg("c"), py::arg("labels"), py::arg("v_p"), py::arg("v_c"),
+           (hvp_signature().returns("LossHvpResult") +
+            R"(Hessian-vector product of the loss: how both its gradients change along the direction (v_p, v_c).
 
     grad_p = d/dt g_p(p + t v_p, c + t v_c),   grad_c = d/dt g_c(p + t v_p, c + t v_c)   at t = 0
 
@@ -318,10 +317,10 @@ Source
 >>> bool(abs(h.grad_p).max() < 1e-15)
 True
 )")
-                   .c_str());
+               .c_str());
 
-    module.def(
-        "loss_options",
+    define(
+        module, "loss_options",
         [] {
             py::list list;
             const car::loss_options defaults;

@@ -32,14 +32,12 @@ py::dict config() {
 } // namespace binding
 
 PYBIND11_MODULE(_car, module) {
-    py::options options;
-    options.disable_function_signatures(); // each docstring begins with its own, made from the tables of options
     module.doc() = "The compiled half of car. Import car.";
     binding::bind_loss(module);
     binding::bind_softmax(module);
     binding::bind_corrected(module);
     binding::bind_effect(module);
     binding::bind_image(module);
-    module.def("config", &binding::config,
-               "config() -> dict[str, typing.Any]\n\nVersion, backends, instruction set and compiler of the compiled half.");
+    binding::define(module, "config", &binding::config,
+                    "config() -> dict[str, typing.Any]\n\nVersion, backends, instruction set and compiler of the compiled half.");
 }

@@ -263,6 +263,14 @@ class arguments {
     }
 };
 
+/// Binds a function whose docstring begins with its signature: pybind11 knows no more of it than *args.
+template <class Scope, class... Arguments>
+void define(Scope& scope, Arguments&&... arguments) {
+    py::options options;
+    options.disable_function_signatures();
+    scope.def(std::forward<Arguments>(arguments)...);
+}
+
 /// The backends, once. Each is a name and a policy.
 inline constexpr auto backends = std::make_tuple(std::pair{"scalar", car::scalar});
 
@@ -283,7 +291,6 @@ auto with_backend(const char* op, py::handle name, Call call) {
     }
 }
 
-/// What the result of a check of values is called in Python; one for each status.
 inline const char* word_of(car::fault what) { return words<enum car::fault>::names[static_cast<std::size_t>(what)]; }
 
 /// The parts of the module.

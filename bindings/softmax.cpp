@@ -50,8 +50,8 @@ py::object rows(const signature& signature, const py::object& p, const py::kwarg
 void bind_softmax(py::module_& module) {
     static const signature softmax = rows_signature("softmax"), log_softmax = rows_signature("log_softmax"),
                            log_sum_exp = rows_signature("log_sum_exp");
-    module.def(
-        "softmax",
+    define(
+        module, "softmax",
         [](const py::object& p, const py::kwargs& given) {
             return rows(softmax, p, given, false, [](const auto& on, auto read, auto y, const auto& o) { car::softmax(on, read, y, o); });
         },
@@ -71,8 +71,8 @@ Source
 array([[0.5, 0.5, 0. ]])
 )")
             .c_str());
-    module.def(
-        "log_softmax",
+    define(
+        module, "log_softmax",
         [](const py::object& p, const py::kwargs& given) {
             return rows(log_softmax, p, given, false,
                         [](const auto& on, auto read, auto y, const auto& o) { car::log_softmax(on, read, y, o); });
@@ -93,9 +93,9 @@ Source
 array([[-0.693147, -0.693147]])
 )")
             .c_str());
-    module.def(
-        "log_sum_exp", [](const py::object& p, const py::kwargs& given) { return rows(log_sum_exp, p, given, true, [](auto&&...) {}); },
-        py::arg("p"),
+    define(
+        module, "log_sum_exp",
+        [](const py::object& p, const py::kwargs& given) { return rows(log_sum_exp, p, given, true, [](auto&&...) {}); }, py::arg("p"),
         (log_sum_exp.returns("typing.Any") + R"(Logarithm of the sum of exponentials of each row of p / temperature.
 
 Shapes

@@ -17,10 +17,11 @@ import numpy as np
 
 from . import _car
 
+_ffi: Any
 try:
     from . import _ffi
 except ImportError:
-    _ffi = None  # type: ignore[assignment]
+    _ffi = None
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -217,5 +218,6 @@ def car_loss(
         inputs.append(value)
     # The kernel's own checks of the options, and of the type of p, on a row of no meaning.
     probe = np.zeros((1, p.shape[1]), p.dtype)
-    _car.loss(probe, probe, np.zeros(1, np.int64), **{**options, "ignore_index": 0, "empty": "zero"})
+    checked: dict[str, Any] = {**options, "ignore_index": 0, "empty": "zero"}
+    _car.loss(probe, probe, np.zeros(1, np.int64), **checked)
     return _value(tuple(sorted(options.items())), p, c, labels, tuple(inputs))

@@ -106,9 +106,10 @@ def _empty_hvp(p: Any, c: Any) -> Any:
     return p.new_empty(p.shape), p.new_empty(c.shape if c is not None else (0,))
 
 
-def _backward(ctx: Any, upstream: Any, v_p: Any, v_c: Any, hvp: Any) -> list[Any]:
+def _backward(ctx: Any, cotangents: Any, hvp: Any) -> list[Any]:
     """Of the value: its gradients, which the forward pass has left. Of these gradients, for the second order: the Hessian."""
     p, c, labels, *inputs, grad_p, grad_c = ctx.saved_tensors
+    upstream, v_p, v_c = cotangents
     out: list[Any] = [None, None]
     wanted = [k for k in range(1 if c is None else 2) if ctx.needs_input_grad[k]]
     if upstream is not None:
@@ -152,7 +153,7 @@ class _Loss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> Any:
-        return (*_backward(ctx, *upstream, _eager_hvp), *(None,) * _TENSORS)
+        return (*_backward(ctx, upstream, _eager_hvp), *(None,) * _TENSORS)
 
 
 class _Hvp(torch.autograd.Function):
@@ -239,7 +240,7 @@ if _HAS_OPERATOR:
 
     def _operator_backward(ctx: Any, *upstream: Any) -> Any:
         compiled = lambda p, c, labels, v_p, v_c, inputs, options: _hvp_operator(p, c, labels, v_p, v_c, *inputs, *options.all())
-        return (*_backward(ctx, *upstream, compiled), *(None,) * (_TENSORS - 1 + len(_OPTIONS)))
+        return (*_backward(ctx, upstream, compiled), *(None,) * (_TENSORS - 1 + len(_OPTIONS)))
 
     _loss_operator.register_autograd(
         _operator_backward,
