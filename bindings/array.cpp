@@ -200,7 +200,8 @@ array array::output(const char* op, const char* name, py::handle object, element
     if (!py::isinstance<py::array>(object) && !py::hasattr(object, "__dlpack__") && !PyCapsule_CheckExact(object.ptr()))
         type_error(op, std::string(name) + " is a " + type_name(object) + ", expected an array that can be written, or True for a new one");
     // JAX hands out memory that says nothing of it, but its arrays never change.
-    const bool constant = py::str(py::type::handle_of(object).attr("__module__")).cast<std::string>().rfind("jax", 0) == 0;
+    const bool constant = !py::isinstance<py::array>(object) && !PyCapsule_CheckExact(object.ptr()) &&
+                          py::str(py::type::handle_of(object).attr("__module__")).cast<std::string>().rfind("jax", 0) == 0;
     array out(op, name, object);
     out.require(wanted);
     if (constant || !out.writable_ || (py::isinstance<py::array>(object) && out.owner_.ptr() != object.ptr()))

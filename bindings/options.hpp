@@ -5,8 +5,13 @@
 
 #include <car/backend.hpp>        // policies
 #include <car/counterfactual.hpp> // noise_fill
+#include <car/effect.hpp>         // effect_options
 #include <car/occlusion.hpp>      // occlusion_options
 #include <car/options.hpp>        // the other options
+
+#if defined(CAR_PYTHON_EIGEN)
+#include <car/eigen.hpp> // a second backend, where the build has found Eigen
+#endif
 
 #include <algorithm>
 #include <concepts>
@@ -42,7 +47,16 @@ struct words<enum car::precision> {
 };
 template <>
 struct words<enum car::interval> {
-    static constexpr std::array names{"student_t", "normal"};
+    static constexpr std::array names{"student_t", "normal", "bootstrap", "wilson"};
+};
+template <>
+struct words<enum car::scale> {
+    static constexpr std::array names{"probability", "log_odds", "logit", "divergence"};
+};
+template <>
+struct words<enum car::reason> {
+    static constexpr std::array names{"none",       "no_rows",    "bad_weight", "propensity_outside", "no_treated", "no_control",
+                                      "empty_cell", "not_finite", "too_few",    "undefined_replicate"};
 };
 template <>
 struct words<enum car::fault> {
@@ -89,8 +103,11 @@ struct table<car::corrected_options> {
 };
 template <>
 struct table<car::effect_options> {
-    static constexpr std::tuple options{option{"level", &car::effect_options::level}, option{"interval", &car::effect_options::interval},
-                                        option{"ignore_index", &car::effect_options::ignore_index}};
+    using of = car::effect_options;
+    static constexpr std::tuple options{
+        option{"level", &of::level}, option{"interval", &of::interval},  option{"ignore_index", &of::ignore_index},
+        option{"scale", &of::scale}, option{"draws", &of::draws},        option{"resamples", &of::resamples},
+        option{"seed", &of::seed},   option{"first_row", &of::first_row}};
 };
 
 template <>
@@ -271,8 +288,12 @@ void define(Scope& scope, Arguments&&... arguments) {
     scope.def(std::forward<Arguments>(arguments)...);
 }
 
-/// The backends, once. Each is a name and a policy.
-inline constexpr auto backends = std::make_tuple(std::pair{"scalar", car::scalar});
+/// The backends of this build, once. Each is a name and a policy.
+inline constexpr auto backends = std::make_tuple(
+#if defined(CAR_PYTHON_EIGEN)
+    std::pair{"eigen", car::eigen},
+#endif
+    std::pair{"scalar", car::scalar});
 
 /// Calls with the policy of this name; None is the default's.
 template <std::size_t K = 0, class Call>

@@ -40,8 +40,8 @@ __version__: str = _car.config()["version"]
 def config() -> "dict[str, Any]":
     """Version, instruction set and backends of this build, and the array libraries that are there.
 
-    >>> config()["backends"]
-    ('scalar',)
+    >>> "scalar" in config()["backends"]
+    True
     """
     from importlib.util import find_spec
 

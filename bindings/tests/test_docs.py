@@ -34,7 +34,10 @@ def test_examples_of_a_library_run(library):
     assert doctest.testmod(importlib.import_module(f"car.{library}")).failed == 0
 
 
-@pytest.mark.parametrize("op", [op for name, op in documented() if inspect.isroutine(op) and name != "car.config"], ids=lambda op: op.__name__)
+OPS = [op for name, op in documented() if inspect.isroutine(op) and name != "car.config"]
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.__name__)
 def test_docstrings_have_shapes_units_errors(op):
     lines = inspect.getdoc(op).splitlines()
     assert lines[0].startswith(op.__name__ + "(")
@@ -62,7 +65,9 @@ def test_types():
     assert check.returncode == 0, check.stdout
 
 
-@pytest.mark.parametrize("line, ok", [('car.loss(p, p, [0], flow="stop_target").value + 1', True), ('car.loss(p, p, [0], flow="none")', False)])
+@pytest.mark.parametrize(
+    "line, ok", [('car.loss(p, p, [0], flow="stop_target").value + 1', True), ('car.loss(p, p, [0], flow="none")', False)]
+)
 def test_a_users_types(tmp_path, line, ok):
     pytest.importorskip("mypy")
     program = tmp_path / "program.py"
@@ -74,3 +79,25 @@ def test_a_users_types(tmp_path, line, ok):
 def test_config():
     config = car.config()
     assert config["version"] == car.__version__ and "numpy" in config["libraries"]
+
+
+def test_contract():
+    program = ROOT.parent / "shared/contract/python_contract.py"
+    if not program.exists():
+        pytest.skip("the program that fixes the calls is not beside this checkout")
+    run = subprocess.run([sys.executable, program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_selftest():
+    run = subprocess.run([sys.executable, "-m", "car.selftest"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_demo(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: the demo draws nothing")
+    if not pathlib.Path("/usr/share/datasets/fashion-mnist").exists():
+        pytest.skip("Fashion-MNIST is not installed")
+    few = ["--quick", "--seeds", "2", "--epochs", "1", "--train", "128", "--test", "64", "--output", tmp_path]
+    run = subprocess.run([sys.executable, "-m", "car.demo", *few], capture_output=True, text=True)
+    assert run.returncode == 0 and (tmp_path / "occlusion.png").exists(), run.stderr

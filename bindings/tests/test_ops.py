@@ -132,6 +132,24 @@ def test_effect(batch, level):
     assert (np.abs(e.row_effect - effects) <= U[p.dtype] + own).all()
 
 
+def test_effects_of_draws_weights_and_clusters():
+    random = np.random.default_rng(4)
+    p, c, labels = random.normal(size=(6, 3)), random.normal(size=(2, 6, 3)), random.integers(0, 3, 6)
+    rows, weights = np.arange(6), np.array([1.0, 2.0, 1.0, 1.0, 0.5, 1.0])
+    e = car.effect(p, c.reshape(12, 3), labels, draws=2, weights=weights, row_draw_error=True, class_effect=True)
+    each = softmax(p, axis=1)[rows, labels] - softmax(c, axis=2)[:, rows, labels].mean(0)
+    assert abs(e.mean - (weights * each).sum() / weights.sum()) <= 64 * 2.0**-53 and e.reason == "none"
+    assert e.row_draw_error.shape == (6,) and (np.abs(e.class_effect.sum(1)) <= 8 * 2.0**-53).all()
+    assert car.effect(p, c[0], labels, clusters=[0, 0, 1, 1, 2, 2]).units == 3
+    odds = car.effect(p, c[0], labels, scale="log_odds", interval="bootstrap", seed=7)
+    assert odds.lower < odds.mean < odds.upper
+    assert car.effect(p[:1], c[0, :1], labels[:1]).reason == "too_few"
+    stream = car.EffectAccumulator(3)
+    stream.add(p, c[0], labels, weights=weights)
+    assert abs(stream.result().mean - car.effect(p, c[0], labels, weights=weights).mean) <= 8 * 2.0**-53
+    assert stream.macro().count == 6
+
+
 def test_effects_in_a_stream_from_threads():
     random = np.random.default_rng(2)
     p, c, labels = random.normal(size=(64, 5)), random.normal(size=(64, 5)), random.integers(0, 5, 64)
@@ -222,9 +240,10 @@ def test_erase(count, channels, height, width, kind):
 
 def test_occlude_and_factors():
     frames = np.zeros((2, 1, 8, 8), np.float32)
-    out, coverage = car.occlude(frames, [[0, 0, 8, 8], [0, 0, 0, 0]], np.ones((1, 2, 2), np.float32), np.ones((2, 2), np.float32), scale=0.5, coverage=True)
+    boxes, occluder = [[0, 0, 8, 8], [0, 0, 0, 0]], np.ones((2, 2), np.float32)
+    out, coverage = car.occlude(frames, boxes, occluder, occluder, scale=0.5, coverage=True)
     assert out.sum() == 16 and (out[0, 0, 2:6, 2:6] == 1).all() and coverage.shape == (2, 1, 8, 8)
-    factors = car.occlusion_factors_of(coverage, [[0, 0, 8, 8], [0, 0, 0, 0]])
+    factors = car.occlusion_factors_of(coverage, boxes)
     assert (factors.degree, factors.area_ratio, factors.duration_ratio) == (0.5, 0.25, 1.0)
 
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loss in PyTorch: against the formula written in PyTorch, and PyTorch's own checks of operators."""
+import pathlib
+import subprocess
+import sys
+
 import car
 import numpy as np
 import pytest
@@ -169,3 +173,11 @@ def test_inputs(batch):
 def test_errors(batch, call, error, message):
     with pytest.raises(error, match=message):
         call(*batch)
+
+
+def test_example():
+    program = pathlib.Path(__file__).resolve().parents[2] / "examples/python/training.py"
+    run = subprocess.run([sys.executable, program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    losses = [float(line.split()[3]) for line in run.stdout.splitlines()]
+    assert losses[-1] < losses[0]
