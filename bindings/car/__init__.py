@@ -4,7 +4,7 @@
     >>> import numpy as np
     >>> p, c = np.array([[2.0, -1.0, 0.5]]), np.array([[0.5, -0.25, 1.0]])
     >>> round(car.loss(p, c, [0], alpha=1.0).value, 6)
-    0.286449
+    0.274014
 
 `car.torch` and `car.jax` are the same loss with its derivatives for PyTorch and JAX; they are imported by name.
 """

@@ -163,6 +163,11 @@ class EffectResult:
     def __repr__(self) -> str:
         ...
     @property
+    def class_effect(self) -> typing.Any:
+        """
+        N x C: the effect on every class, if it was asked for.
+        """
+    @property
     def count(self) -> int:
         """
         Samples that are not ignored.
@@ -178,6 +183,21 @@ class EffectResult:
         The mean of the effects.
         """
     @property
+    def positive(self) -> float:
+        """
+        Share of rows with a positive effect.
+        """
+    @property
+    def reason(self) -> str:
+        """
+        Why the mean, or its error and interval alone, is NaN; else 'none'.
+        """
+    @property
+    def row_draw_error(self) -> typing.Any:
+        """
+        N: its standard error over the draws, if it was asked for.
+        """
+    @property
     def row_effect(self) -> typing.Any:
         """
         N: each sample's effect, if it was asked for.
@@ -191,6 +211,11 @@ class EffectResult:
     def status(self) -> RowStatus:
         """
         Which row, if any, has no answer.
+        """
+    @property
+    def units(self) -> int:
+        """
+        What was sampled independently: clusters where they are given, else rows.
         """
     @property
     def upper(self) -> float:
@@ -213,13 +238,17 @@ class EffectAccumulator:
     >>> effects.result().count, effects.of_class(1).count
     (2, 1)
     """
-    def __init__(self, classes: int, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal'] = 'student_t', ignore_index: int = -100) -> None:
+    def __init__(self, classes: int, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', ignore_index: int = -100, scale: typing.Literal['probability', 'log_odds', 'logit', 'divergence'] = 'probability', draws: int = 1, resamples: int = 1000, seed: int = 0, first_row: int = 0) -> None:
         """
         For labels 0 to classes - 1; the options are those of `car.effect`.
         """
-    def add(self, p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike) -> RowStatus:
+    def add(self, p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, weights: numpy.typing.ArrayLike | None = None, clusters: numpy.typing.ArrayLike | None = None) -> RowStatus:
         """
         Adds a batch, as `car.effect` takes it; C is the number of classes.
+        """
+    def macro(self) -> EffectResult:
+        """
+        The mean over classes.
         """
     def merge(self, other: EffectAccumulator) -> None:
         """
@@ -322,19 +351,22 @@ def corrected_softmax_vjp(y: numpy.typing.ArrayLike, upstream: numpy.typing.Arra
     >>> car.corrected_softmax_vjp(y, [[1.0, 0.0]], grad_c=False)
     (array([[ 0.25, -0.25]]), None)
     """
-def effect(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal'] = 'student_t', ignore_index: int = -100, row_effect: bool | typing.Any = None, backend: str | None = None) -> EffectResult:
+def effect(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', ignore_index: int = -100, scale: typing.Literal['probability', 'log_odds', 'logit', 'divergence'] = 'probability', draws: int = 1, resamples: int = 1000, seed: int = 0, first_row: int = 0, weights: numpy.typing.ArrayLike | None = None, clusters: numpy.typing.ArrayLike | None = None, row_effect: bool | typing.Any = None, row_draw_error: bool | typing.Any = None, class_effect: bool | typing.Any = None, backend: str | None = None) -> EffectResult:
     """
     P_effect: how much probability the actor gives to the label, as a paired mean over samples.
     
         e[i] = softmax(p[i])[labels[i]] - softmax(c[i])[labels[i]],   mean = sum e / n,   standard_error = sd(e) / sqrt(n)
     
     Shapes
-        p, c: N x C logits of one type, or C for one row; any strides. labels: N integers. row_effect: N, of p's type: True for a new array,
-        or an array to write.
+        p: N x C logits, or C for one row. c: the same, or with draws=M the M counterfactuals of each row: (M N) x C, draw after draw. Of one
+        type, any strides. labels: N integers. weights: N, of the terms' type. clusters: N integers; rows of one cluster are not independent.
+        row_effect, row_draw_error: N, of the terms' type; class_effect: N x C. True for a new array, or an array to write.
     Units
-        differences of probabilities, between -1 and 1. The interval is of Student's t, or of the normal with interval='normal'.
+        differences of probabilities, or as `scale` says: nats for log-odds, logits and divergences. The interval is Student's t, normal, or
+        a seeded bootstrap.
     Errors
-        ValueError for a shape, a label out of range or a level that is not between 0 and 1, TypeError for a type.
+        ValueError for a shape, a label out of range or an option's value, TypeError for a type. Values are no error: `reason` says why a
+        result is NaN.
     Source
         OccludeNet, Eq. 1.
     
@@ -474,12 +506,12 @@ def loss_options() -> list[tuple[str, str, typing.Any]]:
     """
     Name, type and default of every option of `car.loss`, in order.
     """
-def mean_effect(effects: numpy.typing.ArrayLike, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal'] = 'student_t', ignore_index: int = -100) -> EffectResult:
+def mean_effect(effects: numpy.typing.ArrayLike, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', ignore_index: int = -100, scale: typing.Literal['probability', 'log_odds', 'logit', 'divergence'] = 'probability', draws: int = 1, resamples: int = 1000, seed: int = 0, first_row: int = 0, weights: numpy.typing.ArrayLike | None = None) -> EffectResult:
     """
     The mean of effects that are there already, one for each sample: differences of two treatments, for example.
     
     Shapes
-        effects: n, float64, any stride.
+        effects, weights: n, float64, any stride.
     Units
         those of the effects.
     Errors

@@ -4,7 +4,7 @@
 >>> p, c = jnp.array([[2.0, -1.0, 0.5]]), jnp.array([[0.5, -0.25, 1.0]])
 >>> value, (grad_p, grad_c) = jax.jit(jax.value_and_grad(car_loss, argnums=(0, 1)))(p, c, jnp.array([0]))
 >>> round(float(value), 4), grad_p.shape
-(0.2864, (1, 3))
+(0.274, (1, 3))
 """
 from __future__ import annotations
 
