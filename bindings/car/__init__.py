@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Causal-learning losses and ops.
+
+    >>> import numpy as np
+    >>> p, c = np.array([[2.0, -1.0, 0.5]]), np.array([[0.5, -0.25, 1.0]])
+    >>> round(car.loss(p, c, [0], alpha=1.0).value, 6)
+    0.274014
+
+`car.torch` and `car.jax` are the same loss with its derivatives for PyTorch and JAX; they are imported by name.
+"""
+from typing import Any
+
+from . import _car
+from ._car import (
+    EffectAccumulator,
+    EffectResult,
+    LossHvpResult,
+    LossResult,
+    NoiseFill,
+    OcclusionFactors,
+    RowStatus,
+    corrected_softmax,
+    corrected_softmax_vjp,
+    effect,
+    erase,
+    erase_vjp,
+    log_softmax,
+    log_sum_exp,
+    loss,
+    loss_hvp,
+    mean_effect,
+    occlude,
+    occlusion_factors_of,
+    softmax,
+)
+
+__version__: str = _car.config()["version"]
+
+
+def config() -> "dict[str, Any]":
+    """Version, instruction set and backends of this build, and the array libraries that are there.
+
+    >>> "scalar" in config()["backends"]
+    True
+    """
+    from importlib.util import find_spec
+
+    libraries = ("numpy", "ml_dtypes", "torch", "jax")
+    return {**_car.config(), "libraries": tuple(name for name in libraries if find_spec(name) is not None)}
+
+
+__all__ = [
+    "EffectAccumulator",
+    "EffectResult",
+    "LossHvpResult",
+    "LossResult",
+    "NoiseFill",
+    "OcclusionFactors",
+    "RowStatus",
+    "config",
+    "corrected_softmax",
+    "corrected_softmax_vjp",
+    "effect",
+    "erase",
+    "erase_vjp",
+    "log_softmax",
+    "log_sum_exp",
+    "loss",
+    "loss_hvp",
+    "mean_effect",
+    "occlude",
+    "occlusion_factors_of",
+    "softmax",
+]

@@ -1,0 +1,574 @@
+# SPDX-License-Identifier: Apache-2.0
+# Made by script/stubs.
+"""
+The compiled half of car. Import car.
+"""
+from __future__ import annotations
+import numpy.typing
+import typing
+__all__: list[str] = ['EffectAccumulator', 'EffectResult', 'LossHvpResult', 'LossResult', 'NoiseFill', 'OcclusionFactors', 'RowStatus', 'config', 'corrected_softmax', 'corrected_softmax_vjp', 'effect', 'erase', 'erase_vjp', 'log_softmax', 'log_sum_exp', 'loss', 'loss_hvp', 'loss_options', 'mean_effect', 'occlude', 'occlusion_factors_of', 'softmax']
+class LossOptions(typing.TypedDict, total=False):
+    """The options of `loss`, for functions that pass them on."""
+
+    alpha: float
+    strength: float
+    temperature: float
+    logit_scale: float
+    softcap: float | None
+    label_smoothing: float
+    z_weight: float
+    ignore_index: int
+    kl_target: typing.Literal['prediction', 'label']
+    flow: typing.Literal['full', 'stop_target', 'stop_counterfactual', 'stop_factual']
+    reduction: typing.Literal['none', 'sum', 'mean']
+    divisor: float | None
+    empty: typing.Literal['zero', 'nan', 'error']
+    precision: typing.Literal['fast', 'accurate', 'highest']
+
+class RowStatus:
+    """
+    The first row whose values have no answer, and how many such rows there are.
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def fault(self) -> str:
+        """
+        'none', 'masked_row' or 'not_finite'.
+        """
+    @property
+    def ok(self) -> bool:
+        """
+        Whether there is none.
+        """
+    @property
+    def row(self) -> int:
+        """
+        The first such row; -1 if there is none.
+        """
+    @property
+    def rows(self) -> int:
+        """
+        How many there are.
+        """
+class LossResult:
+    """
+    The loss, every term of it, and the arrays that were asked for (else None).
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def correct(self) -> int:
+        """
+        Rows predicted as their label.
+        """
+    @property
+    def count(self) -> int:
+        """
+        Rows that are not ignored.
+        """
+    @property
+    def cross_entropy(self) -> float:
+        """
+        Reduced as the value is.
+        """
+    @property
+    def divergence(self) -> float:
+        """
+        Reduced as the value is, without alpha.
+        """
+    @property
+    def grad_c(self) -> typing.Any:
+        """
+        N x C: d value / d c.
+        """
+    @property
+    def grad_p(self) -> typing.Any:
+        """
+        N x C: d value / d p.
+        """
+    @property
+    def lse_p(self) -> typing.Any:
+        """
+        N.
+        """
+    @property
+    def lse_y(self) -> typing.Any:
+        """
+        N.
+        """
+    @property
+    def predicted(self) -> typing.Any:
+        """
+        N.
+        """
+    @property
+    def row_cross_entropy(self) -> typing.Any:
+        """
+        N.
+        """
+    @property
+    def row_divergence(self) -> typing.Any:
+        """
+        N.
+        """
+    @property
+    def row_loss(self) -> typing.Any:
+        """
+        N.
+        """
+    @property
+    def status(self) -> RowStatus:
+        """
+        Which row, if any, has no answer.
+        """
+    @property
+    def value(self) -> float:
+        """
+        The loss: sum or mean of the rows'; NaN with reduction='none'.
+        """
+    @property
+    def weight(self) -> float:
+        """
+        Sum of the rows' weights: what the mean divides by.
+        """
+    @property
+    def z_loss(self) -> float:
+        """
+        The squares of lse_p, reduced as the value is, without z_weight.
+        """
+class LossHvpResult:
+    """
+    The product of the loss's Hessian and a direction.
+    """
+    @property
+    def grad_c(self) -> typing.Any:
+        """
+        N x C: how d value / d c changes along the direction.
+        """
+    @property
+    def grad_p(self) -> typing.Any:
+        """
+        N x C: how d value / d p changes along the direction.
+        """
+    @property
+    def status(self) -> RowStatus:
+        """
+        Which row, if any, has no answer.
+        """
+class EffectResult:
+    """
+    A mean effect. NaN where there is no answer: the mean of no sample, the error of fewer than two.
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def class_effect(self) -> typing.Any:
+        """
+        N x C: the effect on every class, if it was asked for.
+        """
+    @property
+    def count(self) -> int:
+        """
+        Samples that are not ignored.
+        """
+    @property
+    def lower(self) -> float:
+        """
+        Where the interval begins.
+        """
+    @property
+    def mean(self) -> float:
+        """
+        The mean of the effects.
+        """
+    @property
+    def positive(self) -> float:
+        """
+        Share of rows with a positive effect.
+        """
+    @property
+    def reason(self) -> str:
+        """
+        Why the mean, or its error and interval alone, is NaN; else 'none'.
+        """
+    @property
+    def row_draw_error(self) -> typing.Any:
+        """
+        N: its standard error over the draws, if it was asked for.
+        """
+    @property
+    def row_effect(self) -> typing.Any:
+        """
+        N: each sample's effect, if it was asked for.
+        """
+    @property
+    def standard_error(self) -> float:
+        """
+        Of the mean; the sample is the unit.
+        """
+    @property
+    def status(self) -> RowStatus:
+        """
+        Which row, if any, has no answer.
+        """
+    @property
+    def units(self) -> int:
+        """
+        What was sampled independently: clusters where they are given, else rows.
+        """
+    @property
+    def upper(self) -> float:
+        """
+        Where the interval ends.
+        """
+class EffectAccumulator:
+    """
+    P_effect over a stream of batches, overall and by class.
+    
+    Any split, order or merge of the same rows agrees within 4 units in the last place of max(|mean|, standard error). Threads may add to
+    one accumulator.
+    
+    >>> effects = car.EffectAccumulator(2)
+    >>> effects.add([[2.0, 0.0]], [[0.0, 0.0]], [0]).ok
+    True
+    >>> other = car.EffectAccumulator(2)
+    >>> status = other.add([[1.0, 1.0]], [[0.0, 1.0]], [1])
+    >>> effects.merge(other)
+    >>> effects.result().count, effects.of_class(1).count
+    (2, 1)
+    """
+    def __init__(self, classes: int, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', ignore_index: int = -100, scale: typing.Literal['probability', 'log_odds', 'logit', 'divergence'] = 'probability', draws: int = 1, resamples: int = 1000, seed: int = 0, first_row: int = 0) -> None:
+        """
+        For labels 0 to classes - 1; the options are those of `car.effect`.
+        """
+    def add(self, p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, weights: numpy.typing.ArrayLike | None = None, clusters: numpy.typing.ArrayLike | None = None) -> RowStatus:
+        """
+        Adds a batch, as `car.effect` takes it; C is the number of classes.
+        """
+    def macro(self) -> EffectResult:
+        """
+        The mean over classes.
+        """
+    def merge(self, other: EffectAccumulator) -> None:
+        """
+        Adds what another accumulator has seen.
+        """
+    def of_class(self, label: int) -> EffectResult:
+        """
+        Over the rows of one label so far.
+        """
+    def result(self) -> EffectResult:
+        """
+        Over all rows so far.
+        """
+    @property
+    def classes(self) -> int:
+        """
+        The number of classes.
+        """
+class NoiseFill:
+    """
+    Normal noise in the actor's place.
+    
+    A pixel's value depends on the seed and its index (first_image + n, channel, y, x) alone: no split or order of batches shows.
+    
+    >>> car.erase([[1.0, 1.0]], [[0.0, 1.0]], car.NoiseFill(seed=3)).shape
+    (1, 2)
+    """
+    def __init__(self, *, seed: int = 0, mean: float = 0.0, deviation: float = 1.0, first_image: int = 0) -> None:
+        ...
+    def __repr__(self) -> str:
+        ...
+    @property
+    def deviation(self) -> float:
+        ...
+    @property
+    def first_image(self) -> int:
+        ...
+    @property
+    def mean(self) -> float:
+        ...
+    @property
+    def seed(self) -> int:
+        ...
+class OcclusionFactors:
+    """
+    The paper's three factors; NaN where no frame has an actor, or none is occluded.
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def area_ratio(self) -> float:
+        """
+        Share of the box's area in the frame that is covered.
+        """
+    @property
+    def degree(self) -> float:
+        """
+        Size of what covers over the box's size.
+        """
+    @property
+    def duration_ratio(self) -> float:
+        """
+        Share of the frames with an actor in which it is occluded.
+        """
+def config() -> dict[str, typing.Any]:
+    """
+    Version, backends, instruction set and compiler of the compiled half.
+    """
+def corrected_softmax(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, *, strength: float = 1.0, temperature: float = 1.0, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
+    """
+    Softmax of each row of (p - strength c) / temperature, the corrected prediction.
+    
+    Shapes
+        p, c: N x C logits, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. out, the result: as p;
+        out may be p or c.
+    Units
+        probabilities.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    Source
+        OccludeNet, Eq. 3.
+    
+    >>> car.corrected_softmax([[1.0, 1.0]], [[0.0, 0.0]])
+    array([[0.5, 0.5]])
+    """
+def corrected_softmax_vjp(y: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, *, strength: float = 1.0, temperature: float = 1.0, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, backend: str | None = None) -> tuple[typing.Any, typing.Any]:
+    """
+    Vector-Jacobian product of `car.corrected_softmax`, from its output y: (grad_p, grad_c).
+    
+    Shapes
+        y, upstream, grad_p, grad_c: N x C, or C. False in place of a gradient leaves it out; it is None then.
+    Units
+        those of upstream.
+    Errors
+        as `car.corrected_softmax`.
+    Source
+        OccludeNet, Eq. 3.
+    
+    >>> y = car.corrected_softmax([[1.0, 1.0]], [[0.0, 0.0]])
+    >>> car.corrected_softmax_vjp(y, [[1.0, 0.0]], grad_c=False)
+    (array([[ 0.25, -0.25]]), None)
+    """
+def effect(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', ignore_index: int = -100, scale: typing.Literal['probability', 'log_odds', 'logit', 'divergence'] = 'probability', draws: int = 1, resamples: int = 1000, seed: int = 0, first_row: int = 0, weights: numpy.typing.ArrayLike | None = None, clusters: numpy.typing.ArrayLike | None = None, row_effect: bool | typing.Any = None, row_draw_error: bool | typing.Any = None, class_effect: bool | typing.Any = None, backend: str | None = None) -> EffectResult:
+    """
+    P_effect: how much probability the actor gives to the label, as a paired mean over samples.
+    
+        e[i] = softmax(p[i])[labels[i]] - softmax(c[i])[labels[i]],   mean = sum e / n,   standard_error = sd(e) / sqrt(n)
+    
+    Shapes
+        p: N x C logits, or C for one row. c: the same, or with draws=M the M counterfactuals of each row: (M N) x C, draw after draw. Of one
+        type, any strides. labels: N integers. weights: N, of the terms' type. clusters: N integers; rows of one cluster are not independent.
+        row_effect, row_draw_error: N, of the terms' type; class_effect: N x C. True for a new array, or an array to write.
+    Units
+        differences of probabilities, or as `scale` says: nats for log-odds, logits and divergences. The interval is Student's t, normal, or
+        a seeded bootstrap.
+    Errors
+        ValueError for a shape, a label out of range or an option's value, TypeError for a type. Values are no error: `reason` says why a
+        result is NaN.
+    Source
+        OccludeNet, Eq. 1.
+    
+    >>> e = car.effect([[2.0, 0.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 1.0]], [0, 1])
+    >>> print(f"{e.mean:.4f} +- {e.standard_error:.4f}")
+    0.0749 +- 0.3059
+    """
+def erase(images: numpy.typing.ArrayLike, masks: numpy.typing.ArrayLike, fill: float | typing.Literal['mean'] | NoiseFill | numpy.typing.ArrayLike = 0.0, *, out: bool | typing.Any = None) -> typing.Any:
+    """
+    The counterfactual image: the actor is erased, everything else is kept.
+    
+        out = (1 - mask) image + mask fill
+    
+    Shapes
+        images, out: N x channels x height x width, channels x height x width or height x width, any strides; out may be images. masks: of
+        the same axes, with one channel or as many, or without the axis of channels; 1 erases, 0 keeps. Masks of another type are
+        converted.
+        fill: a number; 'mean', of the image's channel; a NoiseFill; or images, one for all or one for each.
+    Units
+        those of the images.
+    Errors
+        ValueError for a shape or a fill's value, TypeError for a type.
+    Source
+        OccludeNet, section 4.2.
+    
+    >>> car.erase([[1.0, 2.0], [3.0, 4.0]], [[0, 0], [0, 1]])
+    array([[1., 2.],
+           [3., 0.]])
+    >>> car.erase([[1.0, 2.0], [3.0, 4.0]], [[0, 0], [0, 1]], "mean")
+    array([[1. , 2. ],
+           [3. , 2.5]])
+    """
+def erase_vjp(masks: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, fill: float | typing.Literal['mean'] | NoiseFill | numpy.typing.ArrayLike = 0.0, *, grad_images: bool | typing.Any = None, grad_background: bool | typing.Any = None) -> tuple[typing.Any, typing.Any]:
+    """
+    Vector-Jacobian product of `car.erase`: (grad_images, grad_background), the second None unless the fill is images.
+    
+    Shapes
+        upstream, grad_images: as the images; masks, fill: as in `car.erase`.
+    Units
+        those of upstream.
+    Errors
+        as `car.erase`.
+    Source
+        the derivative of erase.
+    
+    >>> car.erase_vjp([[0, 1]], [[1.0, 1.0]])[0]
+    array([[1., 0.]])
+    """
+def log_softmax(p: numpy.typing.ArrayLike, *, temperature: float = 1.0, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
+    """
+    Logarithm of the softmax of each row of p / temperature.
+    
+    Shapes
+        as `car.softmax`.
+    Units
+        nats.
+    Errors
+        as `car.softmax`.
+    Source
+        OccludeNet, Eq. 2.
+    
+    >>> car.log_softmax([[0.0, 0.0]]).round(6)
+    array([[-0.693147, -0.693147]])
+    """
+def log_sum_exp(p: numpy.typing.ArrayLike, *, temperature: float = 1.0, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
+    """
+    Logarithm of the sum of exponentials of each row of p / temperature.
+    
+    Shapes
+        p: N x C, or C for one row. out, the result: N, float64 for float64 logits, else float32.
+    Units
+        nats.
+    Errors
+        as `car.softmax`.
+    
+    >>> car.log_sum_exp([[0.0, 0.0], [1.0, float("-inf")]]).round(6)
+    array([0.693147, 1.      ])
+    """
+def loss(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike | None, labels: numpy.typing.ArrayLike, *, alpha: float = 1.0, strength: float = 1.0, temperature: float = 1.0, logit_scale: float = 1.0, softcap: float | None = None, label_smoothing: float = 0.0, z_weight: float = 0.0, ignore_index: int = -100, kl_target: typing.Literal['prediction', 'label'] = 'prediction', flow: typing.Literal['full', 'stop_target', 'stop_counterfactual', 'stop_factual'] = 'full', reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', precision: typing.Literal['fast', 'accurate', 'highest'] = 'accurate', upstream: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, row_mask: numpy.typing.ArrayLike | None = None, class_mask: numpy.typing.ArrayLike | None = None, gradients: bool | typing.Literal['overwrite', 'accumulate'] = False, terms: bool = False, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, row_loss: bool | typing.Any = None, row_cross_entropy: bool | typing.Any = None, row_divergence: bool | typing.Any = None, lse_p: bool | typing.Any = None, lse_y: bool | typing.Any = None, predicted: bool | typing.Any = None, backend: str | None = None) -> LossResult:
+    """
+    The loss of Causal Action Recognition: cross-entropy plus a divergence between the prediction and the corrected prediction.
+    
+        P = softmax(p),   Y = softmax(p - strength c),   row = w (CE(label, P) + alpha KL(P || Y) + z_weight lse(p)^2)
+    
+    where p and c are read as softcap(logit_scale x) / temperature.
+    
+    Shapes
+        p, c: N x C logits, or C for one row; float32, float64, bfloat16 or float16, in any strides; c may be None where alpha is 0.
+        labels: N integers of any type, or N x C probabilities (float64 for float64 logits, else float32).
+        weight, class_mask: C. upstream, sample_weight, row_mask: N. Weights are of the terms' type, masks bool or integers; False ignores a
+        row or masks a class.
+    Units
+        nats, as 64-bit floats, summed or averaged over rows that are not ignored, by weight. Gradients have the type of p.
+    Arrays
+        gradients=True makes grad_p and grad_c, terms=True every row's terms; each output also takes True, or an array that is written.
+        gradients='accumulate' adds to the arrays given. New arrays come from the library that p is from.
+    Errors
+        ValueError for a shape, a label out of range or an option's value, TypeError for a type; both name the argument, and nothing has
+        been written then. NaN or infinite logits are no error: `status` names the first such row.
+    Source
+        OccludeNet, Eq. 2 to 4; kl_target='label': Counterfactual Attention Learning, Eq. 5.
+    
+    >>> import numpy as np
+    >>> p = np.array([[2.0, -1.0, 0.5], [0.25, 3.0, -2.0]])
+    >>> c = np.array([[0.5, -0.25, 1.0], [1.5, -0.5, 0.0]])
+    >>> r = car.loss(p, c, [0, 2], alpha=1.0, gradients=True)
+    >>> print(f"{r.value:.6f} = {r.cross_entropy:.6f} + {r.divergence:.6f} over {r.count} rows")
+    2.704618 = 2.654796 + 0.049822 over 2 rows
+    >>> r.grad_p.shape, r.status.ok
+    ((2, 3), True)
+    """
+def loss_hvp(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike | None, labels: numpy.typing.ArrayLike, v_p: numpy.typing.ArrayLike | None, v_c: numpy.typing.ArrayLike | None, *, alpha: float = 1.0, strength: float = 1.0, temperature: float = 1.0, logit_scale: float = 1.0, softcap: float | None = None, label_smoothing: float = 0.0, z_weight: float = 0.0, ignore_index: int = -100, kl_target: typing.Literal['prediction', 'label'] = 'prediction', flow: typing.Literal['full', 'stop_target', 'stop_counterfactual', 'stop_factual'] = 'full', reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', precision: typing.Literal['fast', 'accurate', 'highest'] = 'accurate', upstream: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, row_mask: numpy.typing.ArrayLike | None = None, class_mask: numpy.typing.ArrayLike | None = None, gradients: bool | typing.Literal['overwrite', 'accumulate'] = True, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, backend: str | None = None) -> LossHvpResult:
+    """
+    Hessian-vector product of the loss: how both its gradients change along the direction (v_p, v_c).
+    
+        grad_p = d/dt g_p(p + t v_p, c + t v_c),   grad_c = d/dt g_c(p + t v_p, c + t v_c)   at t = 0
+    
+    What the flow holds fixed is a constant here too, as where it is detached.
+    
+    Shapes
+        v_p, v_c: as p; None is a direction of 0. Everything else as in `car.loss`.
+    Units
+        those of the gradients, for a direction of length 1.
+    Errors
+        as `car.loss`.
+    Source
+        derived from OccludeNet, Eq. 4.
+    
+    >>> import numpy as np
+    >>> p = np.array([[2.0, -1.0, 0.5]])
+    >>> c = np.array([[0.5, -0.25, 1.0]])
+    >>> h = car.loss_hvp(p, c, [0], np.ones_like(p), None)  # a shift of all logits changes nothing
+    >>> bool(abs(h.grad_p).max() < 1e-15)
+    True
+    """
+def loss_options() -> list[tuple[str, str, typing.Any]]:
+    """
+    Name, type and default of every option of `car.loss`, in order.
+    """
+def mean_effect(effects: numpy.typing.ArrayLike, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', ignore_index: int = -100, scale: typing.Literal['probability', 'log_odds', 'logit', 'divergence'] = 'probability', draws: int = 1, resamples: int = 1000, seed: int = 0, first_row: int = 0, weights: numpy.typing.ArrayLike | None = None) -> EffectResult:
+    """
+    The mean of effects that are there already, one for each sample: differences of two treatments, for example.
+    
+    Shapes
+        effects, weights: n, float64, any stride.
+    Units
+        those of the effects.
+    Errors
+        ValueError for a level that is not between 0 and 1, TypeError for a type.
+    
+    >>> car.mean_effect([1.0, 2.0, 3.0])
+    EffectResult(mean=2, standard_error=0.57735, lower=-0.484138, upper=4.48414, count=3)
+    """
+def occlude(frames: numpy.typing.ArrayLike, boxes: numpy.typing.ArrayLike, occluder: numpy.typing.ArrayLike, opacity: numpy.typing.ArrayLike, *, scale: float = 0.5, alpha: float = 1.0, first_frame: int = 0, last_frame: int | None = None, out: bool | typing.Any = None, coverage: bool | typing.Any = None) -> tuple[typing.Any, typing.Any]:
+    """
+    Tracked occlusion: an occluder at the centre of the actor's box, in every frame of a clip: (out, coverage).
+    
+        a = alpha * opacity of the occluder, resized to `scale` times the box,   out = (1 - a) frame + a occluder
+    
+    Shapes
+        frames, out: N x channels x height x width, or one frame without the first axes; any strides; out may be frames. boxes: N x 4, of x,
+        y, width, height. occluder: channels x its own height x width; opacity: its height x width, in [0, 1]. coverage: a, as frames with
+        one channel; None unless it is asked for.
+    Units
+        boxes in pixels, from the top left corner.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    Source
+        OccludeNet, section 3.1 and Figure 3.
+    
+    >>> out, coverage = car.occlude([[0.0] * 4] * 4, [[0, 0, 4, 4]], [[1.0]], [[1.0]], scale=0.5, coverage=True)
+    >>> out[1]
+    array([0., 1., 1., 0.])
+    >>> car.occlusion_factors_of(coverage, [[0, 0, 4, 4]]).degree
+    0.5
+    """
+def occlusion_factors_of(coverage: numpy.typing.ArrayLike, boxes: numpy.typing.ArrayLike) -> OcclusionFactors:
+    """
+    Occlusion degree, area ratio and duration ratio of a clip, from what covers it.
+    
+    Shapes
+        coverage: N x 1 x height x width, N x height x width or height x width, in [0, 1]. boxes: N x 4, of x, y, width, height.
+    Units
+        ratios. Boxes in pixels.
+    Errors
+        ValueError for a shape or a box that is not finite, TypeError for a type.
+    Source
+        OccludeNet, section 3.3.
+    """
+def softmax(p: numpy.typing.ArrayLike, *, temperature: float = 1.0, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
+    """
+    Softmax of each row of p / temperature.
+    
+    Shapes
+        p: N x C logits, or C for one row; float32, float64, bfloat16 or float16, in any strides. out, the result: as p; out may be p.
+    Units
+        probabilities.
+    Errors
+        ValueError for a shape or a temperature that is not positive, TypeError for a type.
+    Source
+        OccludeNet, Eq. 2.
+    
+    >>> car.softmax([[0.0, 0.0, float("-inf")]])
+    array([[0.5, 0.5, 0. ]])
+    """

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "options.hpp"
+
+#include <car/version.hpp>
+
+namespace binding {
+
+namespace {
+
+py::dict config() {
+    py::dict config;
+    config["version"] =
+        std::to_string(CAR_VERSION_MAJOR) + "." + std::to_string(CAR_VERSION_MINOR) + "." + std::to_string(CAR_VERSION_PATCH);
+    py::list names;
+    std::apply([&](const auto&... one) { (names.append(one.first), ...); }, backends);
+    config["backends"] = py::tuple(names);
+#if defined(__x86_64__)
+    config["instruction_set"] = "x86-64"; // what the scalar kernels are compiled for
+#elif defined(__aarch64__)
+    config["instruction_set"] = "aarch64";
+#else
+    config["instruction_set"] = "unknown";
+#endif
+    config["compiler"] = __VERSION__;
+    config["logits"] =
+        py::make_tuple(name_of(element::float32), name_of(element::float64), name_of(element::bfloat16), name_of(element::float16));
+    return config;
+}
+
+} // namespace
+
+} // namespace binding
+
+PYBIND11_MODULE(_car, module) {
+    module.doc() = "The compiled half of car. Import car.";
+    binding::bind_loss(module);
+    binding::bind_softmax(module);
+    binding::bind_corrected(module);
+    binding::bind_effect(module);
+    binding::bind_image(module);
+    binding::define(module, "config", &binding::config,
+                    "config() -> dict[str, typing.Any]\n\nVersion, backends, instruction set and compiler of the compiled half.");
+}
