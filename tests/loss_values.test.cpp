@@ -2,6 +2,8 @@
 // Every line of the contract on special values, options and errors, with exact expectations.
 #include <car/loss.hpp>
 
+#include "support/message.hpp"
+
 #include <doctest/doctest.h>
 
 #include <array>
@@ -79,16 +81,6 @@ void others_unchanged(const batch<T>& changed, const batch<T>& plain, std::ptrdi
 }
 
 const car::loss_options sum{.reduction = car::reduction::sum};
-
-template <class Call>
-std::string message_of(Call call) {
-    try {
-        call();
-    } catch (const std::invalid_argument& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 } // namespace
 

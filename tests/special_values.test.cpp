@@ -7,6 +7,7 @@
 #include <car/loss.hpp>
 #include <car/softmax.hpp>
 
+#include "support/message.hpp"
 #include "support/random.hpp"
 #include "support/types.hpp"
 
@@ -131,16 +132,6 @@ struct batch {
         return same;
     }
 };
-
-template <class Call>
-std::string message_of(Call call) {
-    try {
-        call();
-    } catch (const std::invalid_argument& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 } // namespace
 
