@@ -3,6 +3,8 @@
 
 #include "dlpack.hpp"
 
+#include <algorithm>
+
 namespace binding {
 
 namespace {
@@ -26,6 +28,15 @@ bool is_bfloat16(const py::dtype& type) {
 }
 
 element element_of_numpy(const py::dtype& type) {
+    // NumPy has one object for each type in the machine's order of bytes: most questions end with its address.
+    static const auto known = [] {
+        std::array<PyObject*, widths.size()> types{};
+        for (std::size_t k = 0; k != types.size(); ++k)
+            if (static_cast<element>(k) != element::bfloat16) types[k] = py::dtype(std::string(names[k])).release().ptr();
+        return types;
+    }();
+    if (const auto found = std::find(known.begin(), known.end(), type.ptr()); found != known.end())
+        return static_cast<element>(found - known.begin());
     const char order = type.byteorder();
     if (order == '>') return element::other;
     switch (type.kind()) {
@@ -80,13 +91,13 @@ bool array::from_numpy(py::handle object) {
     dimensions_ = static_cast<int>(numpy.ndim());
     if (dimensions_ > 4) type_error(op_, std::string(name_) + " has " + std::to_string(dimensions_) + " dimensions, expected at most 4");
     if (type_ == element::other) return numpy.dtype().byteorder() != '>';
+    const py::ssize_t *shape = numpy.shape(), *strides = numpy.strides();
     const std::ptrdiff_t width = widths[static_cast<std::size_t>(type_)];
     bool aligned = reinterpret_cast<std::uintptr_t>(data_) % static_cast<std::size_t>(width) == 0;
-    for (int axis = 0; axis != dimensions_; ++axis) {
-        const auto k = static_cast<std::size_t>(axis);
-        shape_[k] = numpy.shape(axis);
-        strides_[k] = numpy.strides(axis) / width;
-        aligned = aligned && numpy.strides(axis) % width == 0;
+    for (std::size_t k = 0; k != static_cast<std::size_t>(dimensions_); ++k) {
+        shape_[k] = shape[k];
+        strides_[k] = strides[k] / width;
+        aligned = aligned && strides[k] % width == 0;
     }
     return aligned;
 }

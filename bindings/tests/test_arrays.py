@@ -43,6 +43,7 @@ def test_lists_tuples_buffers():
 def test_dlpack(old):
     r = car.loss(Dlpack(P, old=old), Dlpack(C, old=old), Dlpack(np.array([0, 2]), old=old), gradients=True)
     assert r.value == VALUE and isinstance(r.grad_p, np.ndarray)
+    assert car.loss(Dlpack(np.asfortranarray(P), old=old), Dlpack(C[::-1].copy()[::-1], old=old), [0, 2]).value == VALUE
     out = np.zeros_like(P)
     car.softmax(P, out=Dlpack(out, old=True))
     assert (out == car.softmax(P)).all()

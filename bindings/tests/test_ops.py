@@ -76,20 +76,20 @@ def test_any_strides_give_the_same_bits(data):
     assert (car.softmax(data.draw(laid_out(p))) == car.softmax(p)).all()
 
 
-@given(batches(least_rows=0))
-def test_softmaxes(batch):
+@given(batches(least_rows=0), st.sampled_from([0.5, 1.0, 2.0]))
+def test_softmaxes(batch, temperature):
     p, c, _ = batch
     u = U[p.dtype]
-    wide_p, wide_c = p.astype(np.float64), c.astype(np.float64)
+    wide_p, wide_c = p.astype(np.float64) / temperature, c.astype(np.float64) / temperature  # exact: a power of 2
     own = 2.0**-53 * (8 + p.shape[1]) * (2 + np.abs(wide_p).max(initial=0) + np.abs(wide_c).max(initial=0))
     wanted = softmax(wide_p, axis=1)
-    assert (np.abs(car.softmax(p) - wanted) <= 4 * u * wanted + own).all()
+    assert (np.abs(car.softmax(p, temperature=temperature) - wanted) <= 4 * u * wanted + own).all()
     wanted = softmax(wide_p - wide_c, axis=1)
-    assert (np.abs(car.corrected_softmax(p, c) - wanted) <= 4 * u * wanted + own).all()
+    assert (np.abs(car.corrected_softmax(p, c, temperature=temperature) - wanted) <= 4 * u * wanted + own).all()
     wanted = log_softmax(wide_p, axis=1)
-    assert (np.abs(car.log_softmax(p) - wanted) <= 4 * u * np.abs(wanted) + own).all()
+    assert (np.abs(car.log_softmax(p, temperature=temperature) - wanted) <= 4 * u * np.abs(wanted) + own).all()
     wanted = logsumexp(wide_p, axis=1)
-    assert (np.abs(car.log_sum_exp(p) - wanted) <= 4 * u * (np.abs(wide_p).max(1) + np.abs(wanted)) + own).all()
+    assert (np.abs(car.log_sum_exp(p, temperature=temperature) - wanted) <= 4 * u * (np.abs(wide_p).max(1) + np.abs(wanted)) + own).all()
 
 
 @given(batches(), st.sampled_from([1.0, 0.5]))

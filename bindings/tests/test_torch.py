@@ -82,6 +82,10 @@ def test_opcheck(batch, reduction):
     options = [reduction if name == "reduction" else default for name, _, default in car._car.loss_options()]
     no_inputs = [None] * 4
     torch.library.opcheck(torch.ops.car.loss.default, (p, c, labels, *no_inputs, True, *options))
+    # The operator's own second order, with an option that is not the default.
+    options[0] = 0.3
+    call = lambda p, c: torch.ops.car.loss.default(p, c, labels, *no_inputs, True, *options)[0]
+    assert torch.autograd.gradgradcheck(call, (p, c))
     fixed = p.detach(), c.detach(), labels, torch.ones_like(p).detach(), None
     torch.library.opcheck(torch.ops.car.loss_hvp.default, (*fixed, *no_inputs, *options))
 
