@@ -21,8 +21,9 @@ TEST_CASE_TEMPLATE("top-k against sorting", T, float, double) {
         CHECK(car::top_k(car::matrix_view<const T>{p.data(), rows, classes}, labels, hits, {.k = k}).ok());
         for (std::size_t i = 0; i != rows; ++i) {
             std::vector<int> order{0, 1, 2, 3, 4, 5, 6};
-            std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-                return p[i * classes + static_cast<std::size_t>(a)] > p[i * classes + static_cast<std::size_t>(b)];
+            std::sort(order.begin(), order.end(), [&](int a, int b) {
+                const T first = p[i * classes + static_cast<std::size_t>(a)], second = p[i * classes + static_cast<std::size_t>(b)];
+                return first != second ? first > second : a < b;
             });
             CHECK(hits[i] == static_cast<double>(std::find(order.begin(), order.begin() + k, labels[i]) != order.begin() + k));
         }

@@ -193,12 +193,13 @@ TEST_CASE("strata and front door against their printed influence functions") {
     near(car::stratification(rows.actor, rows.outcome, rows.occlusion, 4, {}, rows.cluster), static_cast<double>(strata.value),
          strata.standard_error(rows.cluster), scale);
 
-    const auto [seen, total] = count(m);
+    const auto counted = count(m);
+    const auto &seen = counted.first, &total = counted.second; // clang 14 captures no structured binding
     wide arm[2] = {0, 0};
     for (std::size_t k = 0; k != 3; ++k)
         for (std::size_t x = 0; x != 2; ++x) arm[x] += seen[k][x];
-    const auto mu = [&, &seen = seen, &total = total](std::size_t k, std::size_t x) { return total[k][x] / seen[k][x]; };
-    const auto likely = [&, &seen = seen](std::size_t k, std::size_t x) { return seen[k][x] / arm[x]; };
+    const auto mu = [&](std::size_t k, std::size_t x) { return total[k][x] / seen[k][x]; };
+    const auto likely = [&](std::size_t k, std::size_t x) { return seen[k][x] / arm[x]; };
     const auto xi = [&](std::size_t k) { return mu(k, 0) * arm[0] / n + mu(k, 1) * arm[1] / n; };
     const auto psi = [&](std::size_t x) { return likely(0, x) * xi(0) + likely(1, x) * xi(1) + likely(2, x) * xi(2); };
     printed front{psi(1) - psi(0), {}};

@@ -3,7 +3,7 @@
 
 #include "detail/mean_state.hpp" // means with intervals
 
-#include <algorithm> // std::upper_bound, std::stable_sort
+#include <algorithm> // std::upper_bound, std::sort
 #include <span>      // edges of bins, groups
 #include <string>    // messages
 #include <vector>    // the groups of a profile
@@ -187,8 +187,9 @@ class profile {
             means.push_back(of(k).mean);
             if (!std::isnan(means.back())) order.push_back(k);
         }
-        std::stable_sort(order.begin(), order.end(), [&](std::ptrdiff_t a, std::ptrdiff_t b) {
-            return means[static_cast<std::size_t>(a)] > means[static_cast<std::size_t>(b)];
+        std::sort(order.begin(), order.end(), [&](std::ptrdiff_t a, std::ptrdiff_t b) {
+            const double first = means[static_cast<std::size_t>(a)], second = means[static_cast<std::size_t>(b)];
+            return first != second ? first > second : a < b;
         });
         return order;
     }
