@@ -192,6 +192,27 @@ TEST_CASE("pairs of doubles: 2^-95 of the exact value") {
     }
 }
 
+TEST_CASE("pairs of doubles: sums, products and quotients within 2^-102") {
+    cases::generator random(37);
+    double worst = 0;
+    for (int trial = 0; trial != 100000; ++trial) {
+        const auto pair = [&] {
+            const double high = std::ldexp(random.uniform() + 0.5, static_cast<int>(random.below(40)) - 20);
+            return double_double(high, high * 0x1p-54 * (2 * random.uniform() - 1));
+        };
+        const double_double a = pair(), b = pair();
+        const auto value = [](const double_double& x) { return static_cast<wide>(x.high) + static_cast<wide>(x.low); };
+        for (const auto& [got, want] : {std::pair{a + b, value(a) + value(b)},
+                                        {a * b, value(a) * value(b)},
+                                        {a / b, value(a) / value(b)},
+                                        {a * b.high, value(a) * static_cast<wide>(b.high)},
+                                        {a / b.high, value(a) / static_cast<wide>(b.high)}})
+            worst = std::max(worst, static_cast<double>(reference::magnitude((value(got) - want) / want)));
+    }
+    MESSAGE("2^" << std::log2(worst));
+    CHECK(worst <= 0x1p-102);
+}
+
 namespace {
 
 /// The nearest of all numbers of a type, ties to the even one; found by looking at every one.

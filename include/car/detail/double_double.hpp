@@ -48,10 +48,8 @@ struct double_double {
         const double first = a.high / b.high;
         if (!std::isfinite(first)) return first;
         const double_double rest = a - b * first;
-        const double second = rest.high / b.high;
-        const double_double left = rest - b * second;
-        const split s = two_sum(first, second);
-        return double_double(s.high, s.low) + left.high / b.high;
+        const split s = two_sum(first, rest.high / b.high);
+        return {s.high, s.low};
     }
     double_double& operator+=(const double_double& other) { return *this = *this + other; }
 
