@@ -14,7 +14,9 @@ constexpr std::ptrdiff_t room = 4096;
 /// Does an array of non-negative sizes lie within the memory? The library cannot know.
 bool lies_within(const car::matrix_view<float>& m, const std::vector<float>& memory) {
     if (m.rows <= 0 || m.cols <= 0 || m.data == nullptr) return true;
-    if (m.rows > room || m.cols > room || std::abs(m.row_stride) > room || std::abs(m.col_stride) > room) return false;
+    for (const std::ptrdiff_t stride : {m.row_stride, m.col_stride})
+        if (stride > room || stride < -room) return false;
+    if (m.rows > room || m.cols > room) return false;
     const std::ptrdiff_t first = m.data - memory.data(), row = (m.rows - 1) * m.row_stride, column = (m.cols - 1) * m.col_stride;
     for (const std::ptrdiff_t at : {first, first + row, first + column, first + row + column})
         if (at < 0 || at >= room) return false;
