@@ -15,7 +15,7 @@ namespace car::inline CAR_ABI {
 /// Shapes    p, c, y: N x C, any strides; y may be p or c itself.
 /// Requires  p, c and y of one shape, C >= 1, strength finite, temperature > 0; else throws std::invalid_argument, nothing written.
 /// Numerics  relative error at most 4u where y is normal; a NaN makes its row NaN; d = -inf gives 0; p = -inf gives 0 whatever c is.
-/// Cost      each input read once from memory, y written once; allocates nothing.
+/// Cost      three passes over a row, which is read from memory once where it fits in cache; y written once; allocates nothing.
 /// Source    OccludeNet, Eq. 3.
 template <backend Backend, matrix P>
 void corrected_softmax(const Backend& on, const P& p, input<scalar_of<const P>> c, matrix_view<scalar_of<const P>> y,
@@ -52,7 +52,7 @@ struct corrected_gradients {
 /// Requires  one shape, C >= 1, strength finite, temperature > 0, outputs apart; else throws std::invalid_argument, nothing written.
 /// Numerics  error at most 4u of y (|g| + sum_k |g| y) / temperature, times |strength| for grad_c, beside what y itself has lost;
 ///           where y is 0 the gradient is 0 whatever g is.
-/// Cost      y and upstream read once from memory; allocates nothing.
+/// Cost      two passes over a row, which is read from memory once where it fits in cache; allocates nothing.
 /// Source    OccludeNet, Eq. 3.
 template <backend Backend, matrix Y>
 void corrected_softmax_vjp(const Backend& on, const Y& y, input<scalar_of<const Y>> upstream,

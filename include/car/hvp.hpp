@@ -25,7 +25,7 @@ namespace car::inline CAR_ABI {
 /// Numerics  within 16u of the sum of the magnitudes of the terms above, in which s, r and x count with the magnitudes of their means and
 ///           P - Y with the scale of car::loss. A row of which the gradient is NaN gives NaN and is reported, a masked class or an
 ///           ignored row 0.
-/// Cost      each input read four times; allocates nothing.
+/// Cost      up to ten passes over a row, which is read from memory once where it fits in cache; allocates nothing.
 /// Source    derived from OccludeNet, Eq. 4.
 template <backend Backend, matrix P>
     requires logit<scalar_of<const P>> row_status loss_hvp(const Backend& on, const P& p, input<scalar_of<const P>> c,

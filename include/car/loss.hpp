@@ -26,14 +26,16 @@ namespace car::inline CAR_ABI {
 /// Numerics  Rows of |logits| <= 1e6, C <= 2^20, u = 2^-24 (2^-53 for double) and one rounding more in a two-byte type. accurate: CE
 ///           within 4u, KL within 16u relative, never negative, exactly 0 for a constant c; d CE within 8u of |P - label|; d KL/dp within
 ///           16u of P((1 + |w|) phi(w) + KL); d KL/dc within 8u of |P - Y| + Y(|x| + E|x| + KL), x = c - E_P[c], w = x + KL; all plus 2
-///           of the least normal number. highest: 1u of each, for terms and gradients alike. fast: KL and its slopes within 96u + 2u/P_max.
-///           Probabilities and smoothing: d CE within 8u of P + t. p', c' as rounded to double are meant.
+///           of the least normal number, whole gradients 2u of their value more. highest: 1.001u of each, terms and gradients alike. fast:
+///           CE within 64u, KL and its slopes within 96u + 2u/P_max. Probabilities and smoothing: CE within 8u and KL against a label
+///           within 18u of the magnitudes of their terms, d CE within 10u of P + t. p', c' as rounded to double are meant.
 ///           Row i depends on row i alone: the same bits in any batch, order, layout or thread.
 ///           Ignored row (label, row_mask or a weight of 0): 0, gradients 0. Row of -inf or class_mask: NaN, gradients 0, reported.
 ///           NaN or +inf in p: the row's loss and gradients NaN, reported. p = -inf or class_mask: class masked, c not read; masked
 ///           label: CE +inf. c infinite on a live class: KL +inf (NaN if every live c is the same infinity), CE finite, the divergence's
 ///           part of the gradients NaN. alpha = 0: c is not read, but for lse_y, and may be an empty view.
-/// Cost      each input read twice, and once more for gradients; one exp per element, pass and term; allocates nothing.
+/// Cost      two passes over a row, one more for gradients, one to three more where it is measured again (as rows of double always are),
+///           read from memory once where the row fits in cache; one exp per element, pass and term; allocates nothing.
 /// Source    OccludeNet, Eq. 2 to 4; kl_target::label: Counterfactual Attention Learning, Eq. 5. The names are PyTorch's where it has
 ///           them; but a row has one weight here, also where its target is soft.
 template <backend Backend, matrix P>

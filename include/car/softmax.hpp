@@ -27,7 +27,7 @@ void check_softmax(const checker& check, const matrix_view<const T>& p, const Ou
 /// Shapes    p, y: N x C, any strides; y may be p itself.
 /// Requires  p and y of one shape, C >= 1, temperature > 0; else throws std::invalid_argument, nothing written.
 /// Numerics  relative error at most 4u where y is normal; a NaN or +inf makes its row NaN, as does a row of -inf; p = -inf gives 0.
-/// Cost      each input read once from memory, y written once; allocates nothing.
+/// Cost      three passes over a row, which is read from memory once where it fits in cache; y written once; allocates nothing.
 /// Source    OccludeNet, Eq. 2.
 template <backend Backend, matrix P>
 void softmax(const Backend& on, const P& p, matrix_view<scalar_of<const P>> y, const softmax_options& options = {}) {
@@ -69,7 +69,7 @@ void log_softmax(const P& p, matrix_view<scalar_of<const P>> y, const softmax_op
 /// Shapes    p: N x C, any strides. y: N.
 /// Requires  shapes that agree, C >= 1, temperature > 0, y apart from p; else throws std::invalid_argument, nothing written.
 /// Numerics  error at most 4u (|max| + |y|); a NaN gives NaN, +inf gives +inf, a row of -inf gives -inf.
-/// Cost      the input read once from memory; allocates nothing.
+/// Cost      two passes over a row, which is read from memory once where it fits in cache; allocates nothing.
 template <backend Backend, matrix P>
 void log_sum_exp(const Backend& on, const P& p, vector_view<term_of<scalar_of<const P>>> y, const softmax_options& options = {}) {
     const matrix_view<const scalar_of<const P>> logits = view(p);
