@@ -26,7 +26,8 @@ using effect_result = estimate;
 /// Numerics  each e within 8 double roundings of 1 (probability), of 8 u (|s(p)| + |s(c)| + 1) (log-odds, logit), or as car::loss has it
 ///           (divergence); mean and standard error in double-double, so that no order of the rows shows.
 ///           A row without a finite effect makes the mean NaN and is reported.
-/// Cost      two passes over a row and more by the scale, in cache where it fits; allocates nothing but the sums of clusters and of the resamples of a bootstrap.
+/// Cost      two passes over a row and more by the scale, in cache where it fits; allocates nothing but the sums of clusters and of the
+///           resamples of a bootstrap.
 /// Source    OccludeNet, Eq. 1.
 template <backend Backend, matrix P>
 effect_result effect(const Backend& on, const P& p, input<scalar_of<const P>> c, const label_view& labels,
