@@ -62,6 +62,12 @@ inline constexpr bool has_fma = true;
     return __builtin_convertvector(__builtin_shufflevector(x, x, 4, 5, 6, 7), doubles);
 }
 
+/// Two registers of doubles as one of floats.
+[[gnu::always_inline]] inline floats narrow(const doubles& low, const doubles& high) {
+    typedef float half __attribute__((vector_size(bytes / 2)));
+    return __builtin_shufflevector(__builtin_convertvector(low, half), __builtin_convertvector(high, half), 0, 1, 2, 3, 4, 5, 6, 7);
+}
+
 #include "text/power.hpp"
 
 #include "text/sums.hpp"
@@ -70,7 +76,13 @@ inline constexpr bool has_fma = true;
 
 #include "text/row.hpp"
 
+#include "text/tile.hpp"
+
 #include "text/loss.hpp"
+
+#include "text/softmax.hpp"
+
+#include "text/kernels.hpp"
 
 } // namespace car::inline CAR_ABI::kernel::simd_row::avx2
 

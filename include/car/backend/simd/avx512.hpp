@@ -70,13 +70,26 @@ template <class Bits>
                                            current_rounding);
 }
 
+/// Two registers of doubles as one of floats.
+[[gnu::always_inline]] inline floats narrow(const doubles& low, const doubles& high) {
+    typedef float half __attribute__((vector_size(bytes / 2)));
+    return __builtin_shufflevector(__builtin_convertvector(low, half), __builtin_convertvector(high, half), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+                                   10, 11, 12, 13, 14, 15);
+}
+
 #include "text/sums.hpp"
 
 #include "text/functions.hpp"
 
 #include "text/row.hpp"
 
+#include "text/tile.hpp"
+
 #include "text/loss.hpp"
+
+#include "text/softmax.hpp"
+
+#include "text/kernels.hpp"
 
 } // namespace car::inline CAR_ABI::kernel::simd_row::avx512
 

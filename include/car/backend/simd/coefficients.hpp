@@ -45,6 +45,16 @@ struct constants<double> {
     static constexpr double condition = 0x1p20;
 };
 
+/// 1/3, 1/5, ...: the series of log1p.
+template <int Size>
+inline constexpr auto inverse_odd = [] {
+    struct {
+        double values[Size];
+    } series{};
+    for (int k = 0; k != Size; ++k) series.values[k] = 1.0 / (2 * k + 3);
+    return series;
+}();
+
 /// Logits up to here have a power of two whose exponent is exact.
 inline constexpr double largest_logit = 2e6;
 

@@ -19,7 +19,7 @@ struct alignas(64) row_sums {
     using one_each = double[group_rows];
 
     // max and centre as in basic_row_state; the sums are those of exponentials from an anchor, and rest leaves out the label's column.
-    one_each max, origin, power, centre, rest, label_exponential, drift, excess;
+    one_each peak, max, origin, power, centre, rest, label_exponential, drift, excess;
     one_each lowest; ///< the least c - centre
     one_each label_logit;
     one_each condition; ///< how much larger than the divergence its terms may be
@@ -27,7 +27,6 @@ struct alignas(64) row_sums {
     one_each least_max; ///< of its magnitude, for a logarithm of the sum of exponentials
     // What follows.
     one_each sum, mean, shift, cross_entropy, divergence, lse_p, lse_y;
-    std::ptrdiff_t peak[group_rows];
 };
 
 /// Exponentials are exp(p - origin - power ln 2) 2^head_room. In float the power is near the maximum and the origin is 0, so that nothing
@@ -49,11 +48,6 @@ struct settings {
     bool reads_c, wants_lse, wants_gradients;
     bool narrow; ///< may rows be computed in float?
     bool fast;
-
-    template <class Scalar>
-    double condition() const {
-        return fast && std::is_same_v<Scalar, float> ? 16 : constants<Scalar>::condition;
-    }
 };
 
 /// A row that is not ignored.
@@ -86,6 +80,20 @@ struct row_reader {
     }
 };
 
+/// A row of p - c, as doubles.
+template <class T>
+struct difference_reader {
+    const scalar_row::logit_pairs<T, double>& row;
+
+    const double* p(std::ptrdiff_t begin, std::ptrdiff_t count, double* kept) const {
+        for (std::ptrdiff_t k = 0; k != count; ++k) {
+            const double factual = row.p(begin + k);
+            kept[k] = factual == -detail::infinity ? factual : factual - row.c(begin + k); // the c of a masked class is not read
+        }
+        return kept;
+    }
+};
+
 /// May a row of gradients be written where it belongs, without a copy?
 template <class Scalar, class T>
 bool is_direct(const vector_view<T>& gradient, gradients how) {
@@ -104,6 +112,18 @@ void put(const Scalar* from, const scalar_row::gradient_rows<T, double>& gradien
          std::ptrdiff_t count) {
     if (!to) return;
     for (std::ptrdiff_t k = 0; k != count; ++k) gradients.put(to, begin + k, static_cast<double>(from[k]));
+}
+
+/// A row of gradients that stands upright in a tile.
+template <class Scalar, class T>
+void put_column(const Scalar* from, const scalar_row::gradient_rows<T, double>& gradients, const vector_view<T>& to, std::ptrdiff_t count) {
+    if (!to) return;
+    if (is_direct<Scalar>(to, gradients.how)) {
+        Scalar* const row = direct<Scalar>(to, 0);
+        for (std::ptrdiff_t k = 0; k != count; ++k) row[k] = from[k * group_rows];
+        return;
+    }
+    for (std::ptrdiff_t k = 0; k != count; ++k) gradients.put(to, k, static_cast<double>(from[k * group_rows]));
 }
 
 /// Is x a power of two, so that a product with it has no rounding?

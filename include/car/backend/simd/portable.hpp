@@ -37,6 +37,11 @@ template <class Vector>
 [[gnu::always_inline]] inline doubles lower_half(const floats& x) { return doubles{x[0], x[1]}; }
 [[gnu::always_inline]] inline doubles upper_half(const floats& x) { return doubles{x[2], x[3]}; }
 
+/// Two registers of doubles as one of floats.
+[[gnu::always_inline]] inline floats narrow(const doubles& low, const doubles& high) {
+    return floats{static_cast<float>(low[0]), static_cast<float>(low[1]), static_cast<float>(high[0]), static_cast<float>(high[1])};
+}
+
 #include "text/power.hpp"
 
 #include "text/sums.hpp"
@@ -45,6 +50,12 @@ template <class Vector>
 
 #include "text/row.hpp"
 
+#include "text/tile.hpp"
+
 #include "text/loss.hpp"
+
+#include "text/softmax.hpp"
+
+#include "text/kernels.hpp"
 
 } // namespace car::inline CAR_ABI::kernel::simd_row::portable

@@ -4,6 +4,7 @@
 template <class Scalar, std::size_t Size, class Vector>
 [[gnu::always_inline]] inline Vector polynomial(const Scalar (&coefficients)[Size], const Vector& x) {
     Vector value = splat(coefficients[Size - 1]);
+#pragma GCC unroll 16
     for (std::size_t k = Size - 1; k != 0; --k) value = fma(value, x, splat(coefficients[k - 1]));
     return value;
 }
@@ -56,9 +57,7 @@ template <class Scalar, class Vector>
 
 /// log(2^k (1 + f)), 1 + f within a factor of sqrt 2 of 1: f is kept as it is, so that the logarithm of a number near 1 is exact.
 [[gnu::always_inline]] inline doubles log_of(const doubles& k, const doubles& f) {
-    const doubles s = f / (f + 2.0), s2 = s * s, half = 0.5 * f * f;
-    doubles r = {};
-    for (int j = 9; j != 0; --j) r = s2 * (r + 2.0 / (2 * j + 1));
+    const doubles s = f / (f + 2.0), s2 = s * s, half = 0.5 * f * f, r = 2.0 * s2 * polynomial(inverse_odd<9>.values, s2);
     return fma(k, splat(detail::ln2_high), f - (half - fma(k, splat(detail::ln2_low), s * (half + r))));
 }
 
@@ -91,7 +90,5 @@ struct parts {
 /// log1p(z) - z for |z| < 1/3.
 [[gnu::always_inline]] inline doubles log1p_minus(const doubles& z) {
     const doubles r = z / (z + 2.0), r2 = r * r;
-    doubles sum = {};
-    for (int k = 10; k != -1; --k) sum = fma(sum, r2, splat(1.0 / (2 * k + 3)));
-    return r * (2.0 * r2 * sum - z);
+    return r * (2.0 * r2 * polynomial(inverse_odd<11>.values, r2) - z);
 }

@@ -46,6 +46,16 @@ anchor anchor_of(Scalar top) {
         return {0, __builtin_rint(static_cast<double>(top) * constants<double>::log2_e)};
 }
 
+/// The same, of a register of maxima.
+struct float_anchors {
+    floats origin, power;
+};
+struct double_anchors {
+    doubles origin, power;
+};
+[[gnu::always_inline]] inline float_anchors anchors_of(const floats& top) { return {floats{}, reduce<float, 1>(top).n}; }
+[[gnu::always_inline]] inline double_anchors anchors_of(const doubles& top) { return {top, doubles{}}; }
+
 /// Writes the exponentials of a piece, as whole registers.
 template <class Scalar>
 [[gnu::always_inline]] inline void exponentials(const Scalar* p, std::ptrdiff_t size, Scalar max, const anchor& from, Scalar* e) {
@@ -154,7 +164,7 @@ template <class Scalar, bool WithC, class Reader>
     into.drift[at] = sums.drift.value();
     into.excess[at] = sums.excess.value();
     into.lowest[at] = static_cast<double>(smallest<Scalar>(sums.lowest));
-    into.peak[at] = peak;
+    into.peak[at] = static_cast<double>(peak);
 }
 
 /// What multiplies the parts of a row's gradients.
@@ -165,8 +175,9 @@ struct slopes {
     Scalar cross_entropy, label, even; ///< of e; instead of that, in the label's column; taken from every class that is not masked
     Scalar to_p, to_c;                 ///< of e times the divergence's slopes
 
-    /// `factor` and `factor_c`: what a gradient is multiplied with.
-    slopes(const row_sums& row, std::ptrdiff_t at, const settings& how, double live, double factor, double factor_c)
+    slopes() = default;
+    /// `factor`: what a gradient to p is multiplied with; to c, `strength` times that.
+    slopes(const row_sums& row, std::ptrdiff_t at, const settings& how, double live, double factor, double strength)
         : shift(static_cast<Scalar>(row.shift[at])), mean(static_cast<Scalar>(row.mean[at])),
           divergence(static_cast<Scalar>(row.divergence[at])), of_phi(how.flow == flow::full || how.flow == flow::stop_counterfactual),
           of_rise(how.flow == flow::stop_factual), of_x(how.flow == flow::stop_target) {
@@ -178,7 +189,7 @@ struct slopes {
                                     row.label_exponential[at] * scaled * (how.smoothing + of_lse));
         to_p = static_cast<Scalar>(how.alpha * scaled);
         const bool flows = how.flow == flow::full || how.flow == flow::stop_factual;
-        to_c = flows ? static_cast<Scalar>(-how.alpha * (factor_c / row.sum[at])) : Scalar(0);
+        to_c = flows ? static_cast<Scalar>(-how.alpha * strength * scaled) : Scalar(0);
     }
 };
 

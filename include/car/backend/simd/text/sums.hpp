@@ -42,6 +42,11 @@ struct lane_sum<float> {
         high *= factor;
     }
     [[gnu::always_inline]] double value() const { return total(low + high); }
+    /// The sum of each lane.
+    [[gnu::always_inline]] void store_to(double* to) const {
+        store(to, low);
+        store(to + lanes<double>, high);
+    }
 };
 template <>
 struct lane_sum<double> {
@@ -51,4 +56,17 @@ struct lane_sum<double> {
     [[gnu::always_inline]] void pass_on() {}
     [[gnu::always_inline]] void rescale(double factor) { part *= factor; }
     [[gnu::always_inline]] double value() const { return total(part); }
+    [[gnu::always_inline]] void store_to(double* to) const { store(to, part); }
 };
+
+[[gnu::always_inline]] inline void store_wide(double* to, const floats& value) {
+    store(to, lower_half(value));
+    store(to + lanes<double>, upper_half(value));
+}
+[[gnu::always_inline]] inline void store_wide(double* to, const doubles& value) { store(to, value); }
+
+/// (x - max) - log_sum, rounded once.
+[[gnu::always_inline]] inline floats less(const floats& x, const doubles& max, const doubles& log_sum) {
+    return narrow((lower_half(x) - max) - log_sum, (upper_half(x) - max) - log_sum);
+}
+[[gnu::always_inline]] inline doubles less(const doubles& x, const doubles& max, const doubles& log_sum) { return (x - max) - log_sum; }
