@@ -62,6 +62,20 @@ inline constexpr bool has_fma = true;
     return __builtin_convertvector(__builtin_shufflevector(x, x, 4, 5, 6, 7), doubles);
 }
 
+/// binary16, of which _Float16 is another name.
+template <class T>
+[[gnu::always_inline]] inline floats widen_two_bytes(const T* from) {
+    typedef short halves __attribute__((vector_size(bytes / 2)));
+    halves kept;
+    __builtin_memcpy(&kept, from, sizeof kept);
+    return __builtin_ia32_vcvtph2ps256(kept);
+}
+template <class T>
+[[gnu::always_inline]] inline void narrow_to_two_bytes(T* to, const floats& value) {
+    constexpr int current_rounding = 4;
+    const auto kept = __builtin_ia32_vcvtps2ph256(value, current_rounding);
+    __builtin_memcpy(static_cast<void*>(to), &kept, sizeof kept);
+}
 /// Two registers of doubles as one of floats.
 [[gnu::always_inline]] inline floats narrow(const doubles& low, const doubles& high) {
     typedef float half __attribute__((vector_size(bytes / 2)));
@@ -71,6 +85,10 @@ inline constexpr bool has_fma = true;
 #include "text/power.hpp"
 
 #include "text/sums.hpp"
+
+#include "text/two_bytes.hpp"
+
+#include "text/memory.hpp"
 
 #include "text/functions.hpp"
 

@@ -37,6 +37,15 @@ template <class Vector>
 [[gnu::always_inline]] inline doubles lower_half(const floats& x) { return doubles{x[0], x[1]}; }
 [[gnu::always_inline]] inline doubles upper_half(const floats& x) { return doubles{x[2], x[3]}; }
 
+/// binary16, of which _Float16 is another name.
+template <class T>
+[[gnu::always_inline]] inline floats widen_two_bytes(const T* from) {
+    return floats{static_cast<float>(from[0]), static_cast<float>(from[1]), static_cast<float>(from[2]), static_cast<float>(from[3])};
+}
+template <class T>
+[[gnu::always_inline]] inline void narrow_to_two_bytes(T* to, const floats& value) {
+    for (std::ptrdiff_t k = 0; k != lanes<float>; ++k) to[k] = static_cast<T>(value[k]);
+}
 /// Two registers of doubles as one of floats.
 [[gnu::always_inline]] inline floats narrow(const doubles& low, const doubles& high) {
     return floats{static_cast<float>(low[0]), static_cast<float>(low[1]), static_cast<float>(high[0]), static_cast<float>(high[1])};
@@ -45,6 +54,10 @@ template <class Vector>
 #include "text/power.hpp"
 
 #include "text/sums.hpp"
+
+#include "text/two_bytes.hpp"
+
+#include "text/memory.hpp"
 
 #include "text/functions.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exponentials, phi and logarithms of registers.
 
 /// A polynomial by Horner's rule, its lowest coefficient first.

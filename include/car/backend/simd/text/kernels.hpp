@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the instruction set offers: float where that is exact enough, else double. What has no answer in either is left as it was.
 
 struct kernels {

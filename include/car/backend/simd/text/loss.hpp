@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The loss of a group of rows.
 
 /// What follows from the sums of rows: a register holds several. A bit of the result for each row of which it holds.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // x 2^n without an instruction for it: n becomes the exponent bits of a number. What would be less than normal is 0.
 
 template <class Scalar, class Bits, class Vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A row in pieces: its maximum, its exponentials, their moments, its gradients.
 
 /// Numbers of a row that are held at a time.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Softmax, its logarithm and the logarithm of its sum, of one row.
 
 /// The exponentials of a row: their sum is rest + own, own that of the first maximum.
@@ -64,8 +65,7 @@ template <class Scalar, bool Logarithm, class Reader, class T>
             else
                 store(to + k, count - k, load(kept_e + k) * share);
         }
-        if (!is_plain)
-            for (std::ptrdiff_t k = 0; k != count; ++k) y[begin + k] = static_cast<T>(kept_p[k]);
+        if (!is_plain) put(kept_p, scalar_row::gradient_rows<T, double>{}, y, begin, count);
     }
     return true;
 }

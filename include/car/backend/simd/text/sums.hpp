@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Parts of registers, and sums of their lanes.
 
 /// What is left of a row, filled up.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Short rows side by side: a lane is a row, so that no lane is empty and nothing is added up across lanes.
 
 /// Rows with up to so many classes lie in tiles.

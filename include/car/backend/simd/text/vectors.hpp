@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Registers as numbers. The instruction set has said how many `bytes` a register has.
 
 template <class Scalar>
