@@ -47,6 +47,18 @@ inline constexpr bool has_fma = true;
     __builtin_ia32_maskstorepd256(reinterpret_cast<doubles*>(to), first_doubles(count), value);
 }
 /// One bit for each lane.
+/// To an aligned address, around the caches.
+template <class Scalar, class Vector>
+[[gnu::always_inline]] inline void stream(Scalar* to, const Vector& value) {
+#if defined(__clang__)
+    __builtin_nontemporal_store(value, reinterpret_cast<Vector*>(to));
+#else
+    if constexpr (std::is_same_v<Scalar, float>)
+        __builtin_ia32_movntps256(to, value);
+    else
+        __builtin_ia32_movntpd256(to, value);
+#endif
+}
 [[gnu::always_inline]] inline unsigned equal(const floats& a, const floats& b) {
     const ints same = a == b;
     return static_cast<unsigned>(__builtin_ia32_movmskps256(reinterpret_cast<floats>(same)));

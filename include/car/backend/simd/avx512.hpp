@@ -62,6 +62,18 @@ template <class Bits>
 [[gnu::always_inline]] inline void store_part(double* to, std::ptrdiff_t count, const doubles& value) {
     __builtin_ia32_storeupd512_mask(to, value, first<double_bits>(count));
 }
+/// To an aligned address, around the caches.
+template <class Scalar, class Vector>
+[[gnu::always_inline]] inline void stream(Scalar* to, const Vector& value) {
+#if defined(__clang__)
+    __builtin_nontemporal_store(value, reinterpret_cast<Vector*>(to));
+#else
+    if constexpr (std::is_same_v<Scalar, float>)
+        __builtin_ia32_movntps512(to, value);
+    else
+        __builtin_ia32_movntpd512(to, value);
+#endif
+}
 [[gnu::always_inline]] inline unsigned equal(const floats& a, const floats& b) {
     return static_cast<std::uint16_t>(__builtin_ia32_cmpps512_mask(a, b, 0, every_float, current_rounding));
 }

@@ -4,8 +4,10 @@
 #include "../scalar/loss.hpp" // batch, row_result
 #include "coefficients.hpp"   // what the rows are read for
 
-#include <cmath>   // std::frexp
-#include <cstring> // nothing is copied but bytes
+#include <algorithm> // std::min
+#include <atomic>    // a fence
+#include <cmath>     // std::frexp
+#include <cstdint>   // addresses
 
 namespace car::inline CAR_ABI::kernel::simd_row {
 
@@ -41,6 +43,9 @@ struct anchor {
     }
 };
 
+/// Gradients of so many numbers or more do not stay in a second-level cache: writing them around it saves reading what they replace.
+inline constexpr std::ptrdiff_t least_streamed = 1 << 18;
+
 /// What all rows of a call have in common.
 struct settings {
     double alpha, smoothing, z_weight;
@@ -48,6 +53,7 @@ struct settings {
     bool reads_c, wants_lse, wants_gradients;
     bool narrow; ///< may rows be computed in float?
     bool fast;
+    bool past_the_cache; ///< are gradients better written to memory than into the cache?
 };
 
 /// A row that is not ignored.

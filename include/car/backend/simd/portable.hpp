@@ -27,6 +27,11 @@ template <class Scalar, class Vector>
 [[gnu::always_inline]] inline void store_part(Scalar* to, std::ptrdiff_t count, const Vector& value) {
     for (std::ptrdiff_t k = 0; k != count; ++k) to[k] = value[k];
 }
+/// Around the caches, where a machine can do that.
+template <class Scalar, class Vector>
+[[gnu::always_inline]] inline void stream(Scalar* to, const Vector& value) {
+    store(to, value);
+}
 /// One bit for each lane.
 template <class Vector>
 [[gnu::always_inline]] inline unsigned equal(const Vector& a, const Vector& b) {

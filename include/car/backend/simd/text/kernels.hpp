@@ -12,8 +12,10 @@ struct kernels {
                 solved = how.reads_c ? solve<float, true>(rows, how, list, wanted, results)
                                      : solve<float, false>(rows, how, list, wanted, results);
         wanted &= ~solved;
-        return solved | (how.reads_c ? solve<double, true>(rows, how, list, wanted, results)
-                                     : solve<double, false>(rows, how, list, wanted, results));
+        solved |=
+            how.reads_c ? solve<double, true>(rows, how, list, wanted, results) : solve<double, false>(rows, how, list, wanted, results);
+        if (how.past_the_cache) std::atomic_thread_fence(std::memory_order_seq_cst); // before another thread is told
+        return solved;
     }
 
     template <bool Logarithm, class T>

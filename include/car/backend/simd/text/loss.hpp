@@ -114,9 +114,11 @@ template <class Scalar, bool WithC, class T>
             const auto gradients = rows.template gradients<double>(of.row);
             const Scalar* const e = keeps ? kept + at * width : nullptr;
             if (by.of_phi == 1)
-                write_gradients<Scalar, WithC, true>(row_reader<T, Scalar>(row), size, of.label, e, sums, at, by, gradients);
+                write_gradients<Scalar, WithC, true>(row_reader<T, Scalar>(row), size, of.label, e, sums, at, by, gradients,
+                                                     how.past_the_cache);
             else
-                write_gradients<Scalar, WithC, false>(row_reader<T, Scalar>(row), size, of.label, e, sums, at, by, gradients);
+                write_gradients<Scalar, WithC, false>(row_reader<T, Scalar>(row), size, of.label, e, sums, at, by, gradients,
+                                                      how.past_the_cache);
         }
     }
     return solved;

@@ -194,12 +194,18 @@ struct slopes {
     }
 };
 
+/// Numbers that an address is past the last multiple of a register.
+template <class Scalar>
+[[gnu::always_inline]] inline std::ptrdiff_t misalignment(const Scalar* address) {
+    return static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(address) % bytes / sizeof(Scalar));
+}
+
 /// Writes the gradients of a row, piece by piece, each number read before one is written in its place. `kept` holds the exponentials of
 /// the only piece, or is null: then they are computed again.
 template <class Scalar, bool WithC, bool Full, class Reader, class T>
 [[gnu::noinline]] void write_gradients(const Reader& row, std::ptrdiff_t size, std::ptrdiff_t label, const Scalar* kept,
                                        const row_sums& sums, std::ptrdiff_t at, const slopes<Scalar>& by,
-                                       const scalar_row::gradient_rows<T, double>& gradients) {
+                                       const scalar_row::gradient_rows<T, double>& gradients, bool past_the_cache) {
     using vector = typename vector_of<Scalar>::type;
     alignas(bytes) Scalar kept_p[piece<Scalar>], kept_c[piece<Scalar>], kept_e[piece<Scalar>];
     const vector centre = splat(static_cast<Scalar>(sums.centre[at])), shift = splat(by.shift);
@@ -215,10 +221,13 @@ template <class Scalar, bool WithC, bool Full, class Reader, class T>
         }
         Scalar* const to_p = direct_p ? direct<Scalar>(gradients.p, begin) : kept_p;
         Scalar* const to_c = direct_c ? direct<Scalar>(gradients.c, begin) : kept_c;
-        for (std::ptrdiff_t k = 0; k < count; k += lanes<Scalar>) {
-            const vector logit = load(p + k, count - k, masked<Scalar>), weight = load(e + k);
+        const bool streams = past_the_cache && direct_p && direct_c && misalignment(to_p) == misalignment(to_c);
+        std::ptrdiff_t step = streams && misalignment(to_p) != 0 ? lanes<Scalar> - misalignment(to_p) : lanes<Scalar>;
+        for (std::ptrdiff_t k = 0; k < count; k += step, step = lanes<Scalar>) {
+            const std::ptrdiff_t left = std::min(count - k, step);
+            const vector logit = load(p + k, left, masked<Scalar>), weight = load(e + k);
             vector slope = weight * by.cross_entropy;
-            if (label - begin >= k && label - begin < k + lanes<Scalar>) {
+            if (label - begin >= k && label - begin < k + left) {
                 alignas(bytes) Scalar columns[lanes<Scalar>];
                 store(columns, slope);
                 columns[label - begin - k] = by.label;
@@ -227,7 +236,7 @@ template <class Scalar, bool WithC, bool Full, class Reader, class T>
             if (by.even != 0) slope -= logit == masked<Scalar> ? vector{} : splat(by.even);
             vector slope_c = {};
             if constexpr (WithC) {
-                const vector d = distance<Scalar>(logit, load(c + k, count - k, Scalar(0)), centre);
+                const vector d = distance<Scalar>(logit, load(c + k, left, Scalar(0)), centre);
                 const curve<vector> of = curve_of<Scalar>(d + shift);
                 vector part = of.phi - by.divergence;
                 if constexpr (!Full) part = by.of_phi * part + by.of_rise * of.rise + by.of_x * (d - by.mean);
@@ -235,8 +244,13 @@ template <class Scalar, bool WithC, bool Full, class Reader, class T>
                 slope_c = weight * of.rise * by.to_c;
             }
             // -0 becomes +0.
-            store(to_p + k, count - k, slope + Scalar(0));
-            store(to_c + k, count - k, slope_c + Scalar(0));
+            if (streams && left == lanes<Scalar>) {
+                stream(to_p + k, slope + Scalar(0));
+                stream(to_c + k, slope_c + Scalar(0));
+            } else {
+                store(to_p + k, left, slope + Scalar(0));
+                store(to_c + k, left, slope_c + Scalar(0));
+            }
         }
         if (!direct_p) put(to_p, gradients, gradients.p, begin, count);
         if (!direct_c) put(to_c, gradients, gradients.c, begin, count);
