@@ -18,7 +18,7 @@ namespace car::inline CAR_ABI::kernel::simd_row::avx2 {
 inline constexpr std::ptrdiff_t bytes = 32;
 inline constexpr bool has_fma = true;
 
-#include "text/vectors.hpp"
+#include "text/vectors.inc"
 
 [[gnu::always_inline]] inline floats fma(const floats& a, const floats& b, const floats& c) { return __builtin_ia32_vfmaddps256(a, b, c); }
 [[gnu::always_inline]] inline doubles fma(const doubles& a, const doubles& b, const doubles& c) {
@@ -94,25 +94,25 @@ template <class T>
     return __builtin_shufflevector(__builtin_convertvector(low, half), __builtin_convertvector(high, half), 0, 1, 2, 3, 4, 5, 6, 7);
 }
 
-#include "text/power.hpp"
+#include "text/power.inc"
 
-#include "text/sums.hpp"
+#include "text/sums.inc"
 
-#include "text/two_bytes.hpp"
+#include "text/two_bytes.inc"
 
-#include "text/memory.hpp"
+#include "text/memory.inc"
 
-#include "text/functions.hpp"
+#include "text/functions.inc"
 
-#include "text/row.hpp"
+#include "text/row.inc"
 
-#include "text/tile.hpp"
+#include "text/tile.inc"
 
-#include "text/loss.hpp"
+#include "text/loss.inc"
 
-#include "text/softmax.hpp"
+#include "text/softmax.inc"
 
-#include "text/kernels.hpp"
+#include "text/kernels.inc"
 
 } // namespace car::inline CAR_ABI::kernel::simd_row::avx2
 

@@ -19,7 +19,7 @@ namespace car::inline CAR_ABI::kernel::simd_row::avx512 {
 inline constexpr std::ptrdiff_t bytes = 64;
 inline constexpr bool has_fma = true;
 
-#include "text/vectors.hpp"
+#include "text/vectors.inc"
 
 inline constexpr int current_rounding = 4;
 /// One bit for each lane.
@@ -110,23 +110,23 @@ template <class T>
                                    10, 11, 12, 13, 14, 15);
 }
 
-#include "text/sums.hpp"
+#include "text/sums.inc"
 
-#include "text/two_bytes.hpp"
+#include "text/two_bytes.inc"
 
-#include "text/memory.hpp"
+#include "text/memory.inc"
 
-#include "text/functions.hpp"
+#include "text/functions.inc"
 
-#include "text/row.hpp"
+#include "text/row.inc"
 
-#include "text/tile.hpp"
+#include "text/tile.inc"
 
-#include "text/loss.hpp"
+#include "text/loss.inc"
 
-#include "text/softmax.hpp"
+#include "text/softmax.inc"
 
-#include "text/kernels.hpp"
+#include "text/kernels.inc"
 
 } // namespace car::inline CAR_ABI::kernel::simd_row::avx512
 

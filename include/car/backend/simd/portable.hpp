@@ -10,7 +10,7 @@ namespace car::inline CAR_ABI::kernel::simd_row::portable {
 inline constexpr std::ptrdiff_t bytes = 16;
 inline constexpr bool has_fma = false;
 
-#include "text/vectors.hpp"
+#include "text/vectors.inc"
 
 /// The products that are added here have no rounding, or one that does not count.
 template <class Vector>
@@ -56,24 +56,24 @@ template <class T>
     return floats{static_cast<float>(low[0]), static_cast<float>(low[1]), static_cast<float>(high[0]), static_cast<float>(high[1])};
 }
 
-#include "text/power.hpp"
+#include "text/power.inc"
 
-#include "text/sums.hpp"
+#include "text/sums.inc"
 
-#include "text/two_bytes.hpp"
+#include "text/two_bytes.inc"
 
-#include "text/memory.hpp"
+#include "text/memory.inc"
 
-#include "text/functions.hpp"
+#include "text/functions.inc"
 
-#include "text/row.hpp"
+#include "text/row.inc"
 
-#include "text/tile.hpp"
+#include "text/tile.inc"
 
-#include "text/loss.hpp"
+#include "text/loss.inc"
 
-#include "text/softmax.hpp"
+#include "text/softmax.inc"
 
-#include "text/kernels.hpp"
+#include "text/kernels.inc"
 
 } // namespace car::inline CAR_ABI::kernel::simd_row::portable
