@@ -3,7 +3,7 @@
 // sampled in turn, so that what the machine does meanwhile meets them all. Every answer is checked before it is timed.
 #include "baselines.hpp"
 
-#include <car/softmax.hpp>
+#include <car/loss.hpp>
 #include <car/threads.hpp>
 
 #include <benchmark/benchmark.h>
@@ -22,9 +22,6 @@
 #endif
 
 namespace {
-
-using baselines::floats;
-using baselines::gradient;
 
 struct shape {
     std::ptrdiff_t rows, classes;
@@ -56,10 +53,11 @@ struct batches {
         for (std::size_t i = 0; i != cells; ++i) {
             p[i] = normal(random);
             c[i] = normal(random);
-            const bool third = i % 3 == 1;
+            const std::size_t column = i % static_cast<std::size_t>(of.classes);
+            const bool third = column % 3 == 1;
             if (kind == data::low_mask && third) p[i] = -1e4f;
             if (kind == data::masked && third) p[i] = -HUGE_VALF;
-            if (kind == data::one_hot) p[i] = i % static_cast<std::size_t>(of.classes) == 5 ? 100.f : 0.f;
+            if (kind == data::one_hot) p[i] = column == 5 ? 100.f : 0.f;
         }
         for (std::size_t k = 1; k != count; ++k) {
             std::copy_n(p.begin(), cells, p.begin() + static_cast<std::ptrdiff_t>(k * cells));
@@ -69,8 +67,11 @@ struct batches {
             labels.push_back(static_cast<int>(random() % static_cast<unsigned>(of.classes) / 3 * 3)); // never a masked class
     }
     struct views {
-        floats p, c;
-        gradient to_p, to_c;
+        car::matrix_view<const float> p, c;
+        car::matrix_view<float> to_p, to_c;
+        const int* labels;
+
+        operator baselines::batch() const { return {p.data, c.data, labels, p.rows, p.cols}; }
     };
     views take() {
         const std::size_t at = next * static_cast<std::size_t>(size.rows * size.classes);
@@ -78,7 +79,8 @@ struct batches {
         return {{p.data() + at, size.rows, size.classes},
                 {c.data() + at, size.rows, size.classes},
                 {to_p.data() + at, size.rows, size.classes},
-                {to_c.data() + at, size.rows, size.classes}};
+                {to_c.data() + at, size.rows, size.classes},
+                labels.data()};
     }
 };
 
@@ -179,58 +181,65 @@ void add_variants(const shape& of, bool from_memory) {
     add("fast.both", of, kind, from_memory, [](batches& all) { return both(car::simd, all, fast); });
     add("eigen_rows.forward", of, kind, from_memory, [](batches& all) {
         const auto batch = all.take();
-        return baselines::eigen_rows(batch.p, batch.c, all.labels.data(), nullptr, nullptr);
+        return baselines::eigen_rows(batch, nullptr, nullptr);
     });
     add("eigen_rows.both", of, kind, from_memory, [](batches& all) {
         const auto batch = all.take();
-        return baselines::eigen_rows(batch.p, batch.c, all.labels.data(), &batch.to_p, &batch.to_c);
+        return baselines::eigen_rows(batch, batch.to_p.data, batch.to_c.data);
     });
     add(
         "read_two", of, kind, from_memory,
         [](batches& all) {
             const auto batch = all.take();
-            return static_cast<double>(baselines::read_two(batch.p, batch.c));
+            return static_cast<double>(baselines::read_two(batch));
         },
         0);
     add(
         "copy_two", of, kind, from_memory,
         [](batches& all) {
             const auto batch = all.take();
-            baselines::copy_two(batch.p, batch.c, batch.to_p, batch.to_c);
+            baselines::copy_two(batch, batch.to_p.data, batch.to_c.data);
             return 0.0;
         },
         0);
     if (from_memory) return;
     add("plain_loop.forward", of, kind, false, [](batches& all) {
         const auto batch = all.take();
-        return baselines::plain_loop(batch.p, batch.c, all.labels.data(), nullptr, nullptr);
+        return baselines::plain_loop(batch, nullptr, nullptr);
     });
     add("plain_loop.both", of, kind, false, [](batches& all) {
         const auto batch = all.take();
-        return baselines::plain_loop(batch.p, batch.c, all.labels.data(), &batch.to_p, &batch.to_c);
+        return baselines::plain_loop(batch, batch.to_p.data, batch.to_c.data);
     });
-#if CAR_BENCH_XTENSOR
     add("xtensor_rows.forward", of, kind, false, [](batches& all) {
         const auto batch = all.take();
-        return baselines::xtensor_rows(batch.p, batch.c, all.labels.data());
+        return baselines::xtensor_rows(batch);
     });
-#endif
     add("two_threads.forward", of, kind, false, [](batches& all) { return forward(car::simd.threads(2), all, accurate); });
     add("two_threads.both", of, kind, false, [](batches& all) { return both(car::simd.threads(2), all, accurate); });
 }
 
-/// One of the library's own exponentials for every number of p and of c: softmax without its sum and its division.
-void add_softmax(const shape& of) {
+#if defined(__x86_64__)
+/// One of the library's own exponentials for every number of p and of c, and nothing else.
+[[gnu::noinline, gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] void two_exponentials(const float* p, const float* c,
+                                                                                                         std::ptrdiff_t size, float* to) {
+    using namespace car::kernel::simd_row::avx512;
+    exponentials(p, size, 0.f, {}, to);
+    exponentials(c, size, 0.f, {}, to);
+}
+void add_exponentials(const shape& of) {
+    if (car::active_instruction_set() != car::instruction_set::avx512) return;
     add(
-        "softmax", of, data::normal, false,
+        "two_exponentials", of, data::normal, false,
         [](batches& all) {
             const auto batch = all.take();
-            car::softmax(car::simd, batch.p, batch.to_p);
-            car::softmax(car::simd, batch.c, batch.to_c);
+            for (std::ptrdiff_t i = 0; i != all.size.rows; ++i)
+                two_exponentials(batch.p.row(i).data, batch.c.row(i).data, all.size.classes, batch.to_p.row(i).data);
             return 0.0;
         },
         0);
 }
+#endif
 
 } // namespace
 
@@ -246,7 +255,7 @@ int main(int argc, char** argv) {
         add_layout<car::bfloat16>("bfloat16", of, false, 0.02);
         add_layout<car::float16>("float16", of, false, 0.005);
         add_layout<float>("by_column", of, true, 1e-5);
-        add_softmax(of);
+        add_exponentials(of);
     }
     benchmark::Initialize(&argc, argv);
     benchmark::AddCustomContext("instruction_set", std::to_string(static_cast<int>(car::active_instruction_set())));

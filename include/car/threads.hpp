@@ -27,7 +27,7 @@ class thread_pool {
         std::atomic<std::ptrdiff_t> next{0};
 
         void work() {
-            for (std::ptrdiff_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) run(task, i);
+            for (std::ptrdiff_t i = next++; i < count; i = next++) run(task, i);
         }
     };
 

@@ -77,7 +77,7 @@ template <class Scalar, class Vector>
 /// binary16, of which _Float16 is another name.
 template <class T>
 [[gnu::always_inline]] inline floats widen_two_bytes(const T* from) {
-    typedef short halves __attribute__((vector_size(bytes / 2)));
+    using halves __attribute__((vector_size(bytes / 2))) = short;
     halves kept;
     __builtin_memcpy(&kept, from, sizeof kept);
     return __builtin_ia32_vcvtph2ps256(kept);
@@ -90,7 +90,7 @@ template <class T>
 }
 /// Two registers of doubles as one of floats.
 [[gnu::always_inline]] inline floats narrow(const doubles& low, const doubles& high) {
-    typedef float half __attribute__((vector_size(bytes / 2)));
+    using half __attribute__((vector_size(bytes / 2))) = float;
     return __builtin_shufflevector(__builtin_convertvector(low, half), __builtin_convertvector(high, half), 0, 1, 2, 3, 4, 5, 6, 7);
 }
 

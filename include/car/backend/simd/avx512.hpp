@@ -92,20 +92,20 @@ template <class Scalar, class Vector>
 /// binary16, of which _Float16 is another name.
 template <class T>
 [[gnu::always_inline]] inline floats widen_two_bytes(const T* from) {
-    typedef short halves __attribute__((vector_size(bytes / 2)));
+    using halves __attribute__((vector_size(bytes / 2))) = short;
     halves kept;
     __builtin_memcpy(&kept, from, sizeof kept);
     return __builtin_ia32_vcvtph2ps512_mask(kept, floats{}, every_float, current_rounding);
 }
 template <class T>
 [[gnu::always_inline]] inline void narrow_to_two_bytes(T* to, const floats& value) {
-    typedef short halves __attribute__((vector_size(bytes / 2)));
+    using halves __attribute__((vector_size(bytes / 2))) = short;
     const halves kept = __builtin_ia32_vcvtps2ph512_mask(value, current_rounding, halves{}, every_float);
     __builtin_memcpy(static_cast<void*>(to), &kept, sizeof kept);
 }
 /// Two registers of doubles as one of floats.
 [[gnu::always_inline]] inline floats narrow(const doubles& low, const doubles& high) {
-    typedef float half __attribute__((vector_size(bytes / 2)));
+    using half __attribute__((vector_size(bytes / 2))) = float;
     return __builtin_shufflevector(__builtin_convertvector(low, half), __builtin_convertvector(high, half), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
                                    10, 11, 12, 13, 14, 15);
 }

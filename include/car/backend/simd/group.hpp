@@ -5,7 +5,6 @@
 #include "coefficients.hpp"   // what the rows are read for
 
 #include <algorithm> // std::min
-#include <atomic>    // a fence
 #include <cmath>     // std::frexp
 #include <cstdint>   // addresses
 
@@ -102,7 +101,7 @@ void put_column(const Scalar* from, const scalar_row::gradient_rows<T, double>& 
 
 /// Is x a power of two, so that a product with it has no rounding?
 inline bool is_power_of_two(double x) {
-    int exponent;
+    int exponent = 0;
     return std::abs(std::frexp(x, &exponent)) == 0.5;
 }
 
