@@ -14,7 +14,8 @@ struct constants;
 template <>
 struct constants<float> {
     static constexpr float log2_e = 0x1.715476p+0f, ln2_high = 0x1.62e43p-1f, ln2_low = -0x1.05c61p-29f;
-    static constexpr float rounder = 0x1.8p+23f; ///< added and taken away, it leaves the nearest integer
+    static constexpr float rounder =
+        0x1.8p+23f; ///< added and taken away, it leaves the nearest integer; twice as large, the nearest even one
 
     /// (exp(r) - 1 - r) / r^2 for |r| <= ln 2 / 2, within 2^-26.9 of exp(r).
     static constexpr float near_tail[] = {0x1.p-1f, 0x1.5554d8p-3f, 0x1.5554b2p-5f, 0x1.12107p-7f, 0x1.6d7c4ap-10f};

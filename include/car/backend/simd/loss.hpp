@@ -64,9 +64,16 @@ loss_result loss_rows(const scalar_row::batch<T>& rows, const loss_options& opti
                        options.precision == precision::fast,
                        rows.size() * rows.classes() >= least_streamed};
     const scalar_row::loss_call<T, double> call(rows, options, arrays);
+    const std::ptrdiff_t numbers = rows.size() * rows.classes();
+    if (numbers < least_shared) { // a few rows, whose sums need no blocks
+        scalar_row::loss_sums<double> sums;
+        for (std::ptrdiff_t begin = 0; begin < rows.size(); begin += group_rows)
+            loss_of_group(rows, how, options, arrays, call, begin, std::min(begin + group_rows, rows.size()), sums);
+        return call.result(sums);
+    }
     const row_blocks blocks(rows.size());
     scalar_row::loss_sums<double> sums[row_blocks::most];
-    blocks.for_each(run, rows.size() * rows.classes(), [&](std::ptrdiff_t block) {
+    blocks.for_each(run, numbers, [&](std::ptrdiff_t block) {
         for (std::ptrdiff_t begin = blocks.begin(block); begin < blocks.end(block); begin += group_rows)
             loss_of_group(rows, how, options, arrays, call, begin, std::min(begin + group_rows, blocks.end(block)), sums[block]);
     });
