@@ -35,8 +35,8 @@ std::ptrdiff_t check_intervention(const checker& check, const intervention_array
     if (in.approximator) check.shape(footprint_of("approximator", in.approximator), 2 * in.t.cols, in.approximator.cols);
     const std::ptrdiff_t rows = wanted == passes::forward ? y.rows : upstream.rows, queries = rows / options.batch;
     if (in.t.rows != queries && in.t.rows != rows)
-        check.fail(std::string(in.of_t) + " has " + std::to_string(in.t.rows) + " rows, expected " + std::to_string(rows) +
-                   " or those of one of " + std::to_string(options.batch) + " samples");
+        check.fail(std::string(in.of_t) + " has " + std::to_string(in.t.rows) + " rows, expected " + std::to_string(queries) +
+                   (options.batch == 1 ? "" : ", or " + std::to_string(rows) + " for all samples"));
     check_output(check, wanted, y, upstream, queries * options.batch, in.approximator ? in.approximator.cols : 2 * in.t.cols);
     check_gradient(check, to.of_t, to.t, in.t);
     check_gradient(check, to.of_v, to.v, in.v);
