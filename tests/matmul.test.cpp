@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <vector>
 
 using reference::longest;
 
@@ -18,9 +19,9 @@ void check_products(const Backend& on) {
     const double u = 0x1p-53;
     double worst = 0;
     // 1: no tile is full; 31 to 33, 64, 65: the edges of a block; 127 to 129, 300: those of its depth.
-    for (const std::size_t m : {1, 4, 31, 33})
-        for (const std::size_t n : {1, 5, 64, 65})
-            for (const std::size_t depth : {1, 3, 127, 128, 129, 300}) {
+    for (const std::size_t m : std::vector<std::size_t>{1, 4, 31, 33})
+        for (const std::size_t n : std::vector<std::size_t>{1, 5, 64, 65})
+            for (const std::size_t depth : std::vector<std::size_t>{1, 3, 127, 128, 129, 300}) {
                 const cases::strided<double> a(m, depth, 1, random), b(depth, n, 3, random), before(m, n, 2, random);
                 for (const car::gradients how : {car::gradients::overwrite, car::gradients::accumulate}) {
                     cases::strided<double> c = before;
