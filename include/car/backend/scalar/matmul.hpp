@@ -45,13 +45,15 @@ inline void matmul(scalar_backend, const matrix_view<const double>& a, const mat
     using namespace scalar_block;
     std::array<strip, height / tile> left;
     std::array<strip, width / tile> right;
+    std::array<std::array<double, width>, height> sum;
     const auto size = [](std::ptrdiff_t all, std::ptrdiff_t begin, std::size_t most) {
         return std::min(static_cast<std::size_t>(all - begin), most);
     };
     for (std::ptrdiff_t j = 0; j < c.cols; j += width)
         for (std::ptrdiff_t i = 0; i < c.rows; i += height) {
             const std::size_t rows = size(c.rows, i, height), cols = size(c.cols, j, width);
-            std::array<std::array<double, width>, height> sum{};
+            for (std::size_t y = 0; y < rows; y += tile)
+                for (std::size_t v = 0; v != tile; ++v) sum[y + v].fill(0);
             for (std::ptrdiff_t k = 0; k < a.cols; k += depth) {
                 const std::size_t length = size(a.cols, k, depth);
                 pack(&a(i, k), rows, length, a.row_stride, a.col_stride, left);
