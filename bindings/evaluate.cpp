@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options.hpp"
 
+#include <pybind11/stl.h> // lists of edges and of groups
+
 #include <mutex>
 
 namespace binding {

@@ -175,7 +175,7 @@ Units
     Horvitz and Thompson 1952; Hajek 1971; Robins, Rotnitzky and Zhao 1994.
 
 >>> car.treatment("difference_in_means", [1, 1, 0, 0], [3.0, 5.0, 1.0, 2.0])
-TreatmentResult(mean=2.5, standard_error=1.11803, lower=-11.7059, upper=16.7059, count=4)
+TreatmentResult(mean=2.5, standard_error=1.11803, lower=-11.706, upper=16.706, count=4)
 )")
                .c_str());
     define(module, "propensity_weights", &propensity_weights, py::arg("treatment"), py::arg("propensity"),
