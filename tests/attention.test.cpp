@@ -160,6 +160,27 @@ TEST_CASE("a key of score -inf is not read from; two-byte types are read and rou
             CHECK(static_cast<double>(small[i][j]) == static_cast<double>(static_cast<car::bfloat16>(exact[i][j])));
 }
 
+TEST_CASE("a NaN spoils its own query alone, bit for bit; no queries") {
+    cases::generator random(13);
+    strided<float> q(6, 5, 1, random), one(6, 3, true), other(6, 3, true);
+    const strided<float> k(8, 5, 1, random), v(8, 3, 1, random);
+    car::attention(q.view(), k.view(), v.view(), one.view(), {.batch = 2});
+    q.view()(4, 2) = NAN;
+    car::attention(q.view(), k.view(), v.view(), other.view(), {.batch = 2});
+    for (int i = 0; i != 6; ++i)
+        for (int j = 0; j != 3; ++j) {
+            if (i == 4) CHECK(std::isnan(other.view()(i, j)));
+            if (i != 4) CHECK(other.view()(i, j) == one.view()(i, j));
+        }
+
+    const car::matrix_view<const float> none(nullptr, 0, 5), nothing(nullptr, 0, 3);
+    strided<float> grad_k = k;
+    car::attention(none, k.view(), v.view(), car::matrix_view<float>(nullptr, 0, 3));
+    car::attention_vjp(none, k.view(), v.view(), nothing, {.grad_k = grad_k.view()});
+    for (int i = 0; i != 8; ++i)
+        for (int j = 0; j != 5; ++j) CHECK(grad_k.view()(i, j) == 0);
+}
+
 TEST_CASE("errors") {
     const float q[4][3] = {}, k[6][3] = {}, v[6][2] = {}, w[2][3] = {};
     float y[4][2], wide[4][3];
