@@ -461,7 +461,7 @@ Units
 Errors
     ValueError for a shape or an option's value, TypeError for a type.
 Source
-    Causal Attention, Eq. 4 and 5.
+    Causal Attention.
 
 >>> car.attention([[1.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]], [[2.0], [4.0]])
 array([[3.]])

@@ -68,7 +68,7 @@ attention_call check_attention(const checker& check, const attention_arrays<cons
 ///           2^-53, M the largest sum_d |scale q k| of the row. Values that are not finite go where the formula takes them.
 /// Cost      B L S (E + F) products, by car::eigen as Eigen makes them; allocates the weights, L x S, and what is projected, of one
 ///           sample, as double; and copies of inputs of any other type. Nothing of this, if a workspace has had the call before.
-/// Source    Vaswani et al. 2017; Causal Attention (Yang et al. 2021), Eq. 4 and 5.
+/// Source    Vaswani et al. 2017; Causal Attention (Yang et al. 2021).
 template <backend Backend, matrix Q>
 void attention(const Backend& on, const Q& q, input<scalar_of<const Q>> k, input<scalar_of<const Q>> v, matrix_view<scalar_of<const Q>> y,
                const attention_options& options = {}, const attention_projections<const scalar_of<const Q>>& by = {}) {

@@ -34,7 +34,7 @@ struct visual_gradients {
 /// Numerics  In double, rounded once: measured within 1e-12 of the largest element, at scores up to 20 and 200 prompts.
 /// Cost      2 B L S D + 2 B L D E products, by car::eigen as Eigen makes them; allocates L (S + 2 D) doubles and copies of inputs of any
 ///           other type. Nothing of this, if a workspace has had the call before.
-/// Source    CMDCL (Xu et al. 2025).
+/// Source    CMDCL (Xu et al.).
 template <backend Backend, matrix M>
 void textual_intervention(const Backend& on, const M& t, input<scalar_of<const M>> prompts, matrix_view<scalar_of<const M>> y,
                           const intervention_options& options = {}, input<scalar_of<const M>> approximator = {}) {
@@ -90,7 +90,7 @@ void textual_intervention_vjp(const M& t, input<scalar_of<const M>> prompts, inp
 /// Requires  as textual_intervention.
 /// Numerics  as textual_intervention.
 /// Cost      as textual_intervention; the memory is that of one video.
-/// Source    CMDCL (Xu et al. 2025).
+/// Source    CMDCL (Xu et al.).
 template <backend Backend, matrix M>
 void visual_intervention(const Backend& on, const M& t, input<scalar_of<const M>> v, matrix_view<scalar_of<const M>> y,
                          const intervention_options& options = {}, input<scalar_of<const M>> approximator = {}) {

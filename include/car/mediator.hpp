@@ -18,7 +18,8 @@ namespace car::inline CAR_ABI {
 /// Numerics  In double, rounded once: measured within 1e-12 of the largest element, at scores up to 20 and 200 rows.
 /// Cost      4 B L S D products without projections, by car::eigen as Eigen makes them; allocates 2 (L S + S F) doubles, what is
 ///           projected, and copies of inputs of any other type. Nothing of this, if a workspace has had the call before.
-/// Source    VLCI (Chen et al. 2023), which has no projections and a scale of 1. Discrete variables: car::front_door.
+/// Source    VLCI (Chen et al. 2023): no projections and a scale of 1; or query and value in each, value in the place of a projection of
+///           what is read, and a scale of 1 / sqrt(D). Discrete variables: car::front_door.
 template <backend Backend, matrix X>
 void front_door_attention(const Backend& on, const X& x, input<scalar_of<const X>> m, matrix_view<scalar_of<const X>> y,
                           const front_door_options& options = {}, const front_door_projections<const scalar_of<const X>>& by = {}) {
