@@ -148,6 +148,37 @@ TEST_CASE("the published weights do not sum to 1: of equal priors, a K-th of the
     CHECK(grad_prior[3] == 0);
 }
 
+TEST_CASE("the published code, with biases: columns of ones") {
+    cases::generator random(14);
+    using reference::product, reference::turned;
+    const strided<double> x(3, 4, 1, random), z(5, 2, 1, random), query(5, 3, 1, random), key(3, 3, 1, random); // the last rows: biases
+    const std::vector<double> prior{0.125, 0.25, 0.125, 0.375, 0.125};
+    strided<double> x1(3, 5, true), z1(5, 3, false), y(3, 3, true);
+    for (int i = 0; i != 3; ++i)
+        for (int j = 0; j != 5; ++j) x1.view()(i, j) = j == 4 ? 1 : x.view()(i, j);
+    for (int i = 0; i != 5; ++i)
+        for (int j = 0; j != 3; ++j) z1.view()(i, j) = j == 2 ? 1 : z.view()(i, j);
+    car::confounder_dictionary(x1.view(), z1.view(), prior, y.view(), {.normalise = car::normalise::as_published},
+                               {query.view(), key.view()});
+
+    // softmax(mm(Wy(x), Wz(z).t()) / sqrt(E)), then the prior times each entry
+    const auto linear = [](const auto& in, const auto& weight, std::size_t inputs) {
+        auto out = product(in, reference::table<longest>(weight.begin(), weight.begin() + static_cast<std::ptrdiff_t>(inputs)));
+        for (auto& row : out)
+            for (std::size_t j = 0; j != row.size(); ++j) row[j] += weight[inputs][j];
+        return out;
+    };
+    auto a = reference::weights(linear(x.table(), query.table(), 4), linear(z.table(), key.table(), 2), 1 / std::sqrt(3.0L));
+    for (std::size_t i = 0; i != 3; ++i) {
+        longest mass = 0;
+        for (std::size_t k = 0; k != 5; ++k) mass += a[i][k] *= static_cast<longest>(prior[k]);
+        CHECK(y.table()[i][2] == doctest::Approx(static_cast<double>(mass)).epsilon(1e-14));
+    }
+    const auto wanted = product(a, z.table());
+    for (std::size_t i = 0; i != 3; ++i)
+        for (std::size_t j = 0; j != 2; ++j) CHECK(y.table()[i][j] == doctest::Approx(static_cast<double>(wanted[i][j])).epsilon(1e-13));
+}
+
 TEST_CASE("errors") {
     const float x[2][3] = {}, z[4][3] = {}, w[3][2] = {};
     const std::vector<float> prior{0.25f, 0.25f, 0.25f, 0.25f};

@@ -106,6 +106,21 @@ TEST_CASE_TEMPLATE("front-door attention with every projection, and their slopes
     check_front_door<T>(car::eigen, batch, in, 0.5L, random);
 }
 
+TEST_CASE("the published projected form: a query, and a projection of what is read, in each attention") {
+    cases::generator random(15);
+    using reference::product, reference::weights;
+    const strided<double> x(4, 3, 1, random), m(5, 3, 1, random), q1(3, 3, 1, random), o1(3, 3, 1, random), q2(3, 3, 1, random),
+        o2(3, 3, 1, random);
+    strided<double> y(4, 3, true);
+    const double scale = 1 / std::sqrt(3.0);
+    car::front_door_attention(x.view(), m.view(), y.view(), {.scale = scale},
+                              {{.query = q1.view(), .value = o1.view()}, {.query = q2.view(), .value = o2.view()}});
+    const auto v = product(product(weights(product(m.table(), q1.table()), x.table(), scale), x.table()), o1.table());
+    const auto out = product(product(weights(product(x.table(), q2.table()), m.table(), scale), v), o2.table());
+    for (std::size_t i = 0; i != 4; ++i)
+        for (std::size_t j = 0; j != 3; ++j) CHECK(std::abs(y.table()[i][j] - (x.table()[i][j] + out[i][j])) <= 1e-13L);
+}
+
 TEST_CASE("errors") {
     const float x[4][3] = {}, m[2][3] = {}, w[3][2] = {}, narrow[2][2] = {};
     float y[4][3] = {};
