@@ -91,7 +91,7 @@ void attention(const Q& q, input<scalar_of<const Q>> k, input<scalar_of<const Q>
 ///
 /// Shapes    as attention; upstream: as y.
 /// Requires  as attention; gradients apart from each other and from the inputs.
-/// Numerics  In double, rounded once: measured within 1e-12 of the largest element of each gradient, at scores up to 20 and 200 keys.
+/// Numerics  In double, rounded once: measured within 1e-12 of the largest element of each gradient, at scores up to 15 and 200 keys.
 /// Cost      three times that of attention, and twice its memory.
 /// Source    as attention.
 template <backend Backend, matrix Q>

@@ -31,7 +31,7 @@ struct visual_gradients {
 ///           approximator: 2 D x E, or none: E = 2 D. y: (B L) x E.
 /// Requires  shapes that agree, S >= 1, B >= 1, scale finite, y apart from the inputs; else throws std::invalid_argument, nothing
 ///           written.
-/// Numerics  In double, rounded once: measured within 1e-12 of the largest element, at scores up to 20 and 200 prompts.
+/// Numerics  In double, rounded once: measured within 1e-12 of the largest element, at scores up to 10 and 200 prompts.
 /// Cost      2 B L S D + 2 B L D E products, by car::eigen as Eigen makes them; allocates L (S + 2 D) doubles and copies of inputs of any
 ///           other type. Nothing of this, if a workspace has had the call before.
 /// Source    CMDCL (Xu et al.).

@@ -40,7 +40,7 @@ void with_order(const matrix_view<const double>& m, Use use) {
 /// Cost      what Eigen's product allocates for its blocks, above 128 KiB.
 inline void matmul(eigen_backend, const matrix_view<const double>& a, const matrix_view<const double>& b, const matrix_view<double>& c,
                    double factor, gradients how) {
-    using namespace eigen_block;
+    using eigen_block::is_row_major, eigen_block::is_col_major, eigen_block::map, eigen_block::with_order;
     const auto has_order = [](const auto& m) { return is_row_major(m) || is_col_major(m); };
     if (!has_order(a) || !has_order(b) || !has_order(c)) return matmul(scalar_backend{}, a, b, c, factor, how);
     if (!is_row_major(c)) { // the transposed product

@@ -42,7 +42,7 @@ void pack(const double* from, std::size_t count, std::size_t length, std::ptrdif
 /// Cost      M N K products; 112 KiB of the stack, where a and b are copied block by block; allocates nothing.
 inline void matmul(scalar_backend, const matrix_view<const double>& a, const matrix_view<const double>& b, const matrix_view<double>& c,
                    double factor = 1, gradients how = gradients::overwrite) noexcept {
-    using namespace scalar_block;
+    using scalar_block::height, scalar_block::width, scalar_block::depth, scalar_block::tile, scalar_block::strip, scalar_block::pack;
     std::array<strip, height / tile> left;
     std::array<strip, width / tile> right;
     std::array<std::array<double, width>, height> sum;
