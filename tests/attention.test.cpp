@@ -63,7 +63,7 @@ void check_plain(const Backend& on, const shape& s, double size, cases::generato
         for (std::size_t j = 0; j != s.values; ++j) {
             longest terms = 0;
             for (std::size_t n = 0; n != s.keys; ++n) terms += std::abs(weights[0][n] * at[2][first + n][j]);
-            const longest bound = (2 * (static_cast<longest>(s.width) + 2) * largest + static_cast<longest>(s.keys) + 8) * u * terms +
+            const longest bound = (2 * (static_cast<longest>(s.width) + 4) * largest + static_cast<longest>(s.keys) + 12) * u * terms +
                                   cases::rounding<T> * std::abs(want[i][j]) + 2 * std::numeric_limits<T>::min();
             CHECK(std::abs(have[i][j] - want[i][j]) <= bound);
         }

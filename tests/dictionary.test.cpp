@@ -79,7 +79,7 @@ void check_dictionary(const Backend& on, std::size_t rows, std::size_t entries, 
             for (longest& v : w[0]) v /= sum;
         const auto size_of = reference::product(w, magnitude);
         for (std::size_t j = 0; j != width; ++j) {
-            const longest count = 2 * (static_cast<longest>(width) + 3) * largest + 6 * log_prior + static_cast<longest>(entries) + 12;
+            const longest count = 2 * (static_cast<longest>(width) + 5) * largest + 10 * log_prior + static_cast<longest>(entries) + 16;
             CHECK(std::abs(have[i][j] - want[i][j]) <=
                   count * u * size_of[0][j] + cases::rounding<T> * std::abs(want[i][j]) + 2 * std::numeric_limits<T>::min());
         }

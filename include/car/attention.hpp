@@ -64,7 +64,7 @@ attention_call check_attention(const checker& check, const attention_arrays<cons
 ///
 /// Shapes    q: (B L) x D, k: (B S) x D', v: (B S) x F', sample after sample; query: D x E, key: D' x E, value: F' x F. y: (B L) x F.
 /// Requires  shapes that agree, S >= 1, B >= 1, scale finite, y apart from the inputs; else throws std::invalid_argument, nothing written.
-/// Numerics  In double, rounded once. Without projections the error of y(i,j) is at most (2 (D + 2) M + S + 8) u sum_s |weight v|, u =
+/// Numerics  In double, rounded once. Without projections the error of y(i,j) is at most (2 (D + 4) M + S + 12) u sum_s |weight v|, u =
 ///           2^-53, M the largest sum_d |scale q k| of the row. Values that are not finite go where the formula takes them.
 /// Cost      B L S (E + F) products, by car::eigen as Eigen makes them; allocates the weights, L x S, and what is projected, of one
 ///           sample, as double; and copies of inputs of any other type. Nothing of this, if a workspace has had the call before.

@@ -72,7 +72,7 @@ attention_call check_dictionary(const checker& check, const attention_arrays<con
 /// Shapes    x: N x D. z: K x Dz. prior: K. query: D x E, key: Dz x E. y: N x Dz.
 /// Requires  shapes that agree, K >= 1, prior at least 0 with sum 1 to within K u, scale finite, y apart from the inputs; else throws
 ///           std::invalid_argument, nothing written.
-/// Numerics  In double, rounded once. Without projections the error of y(i,j) is at most (2 (D + 3) M + 6 |log prior| + K + 12) u
+/// Numerics  In double, rounded once. Without projections the error of y(i,j) is at most (2 (D + 5) M + 10 |log prior| + K + 16) u
 ///           sum_k |w_k z_kj|, u = 2^-53, M the largest sum_d |scale x z| of the row, |log prior| the largest of a prior that is not 0.
 /// Cost      N K (E + Dz) products, by car::eigen as Eigen makes them; allocates N x K doubles, what is projected, and copies of inputs of
 ///           any other type. Nothing of this, if a workspace has had the call before.

@@ -3,7 +3,7 @@
 
 #include "../kernel/corrected.hpp" // the derivative of a softmax
 #include "../kernel/matmul.hpp"    // products
-#include "../kernel/softmax.hpp"   // the weights
+#include "../kernel/softmax.hpp"   // the softmax of a row
 #include "../options.hpp"          // gradients
 #include "../workspace.hpp"        // where the matrices of a call lie
 #include "elementary.hpp"          // infinity, log
@@ -109,7 +109,10 @@ class attention_of_sample {
             for_each_weight([&](double& score, std::ptrdiff_t, std::ptrdiff_t j) {
                 score = in.prior[j] == 0 ? -infinity : score + detail::log(in.prior[j]);
             });
-        kernel::softmax(on_, matrix_view<const double>(weights_), weights_, 1.0);
+        // In plain double: the scores are not known better than that.
+        for (std::ptrdiff_t i = 0; i != weights_.rows; ++i)
+            kernel::scalar_row::map(kernel::scalar_row::logits<double, double>{weights_.row(i)}, weights_.row(i),
+                                    kernel::scalar_row::probability);
         project(in.v, in.value, v_);
     }
 
@@ -130,7 +133,8 @@ class attention_of_sample {
                 if (to.prior) to.prior[j] += weight * slope_(i, j);
                 slope_(i, j) *= in_.prior[j];
             });
-        kernel::corrected_softmax_vjp(on_, matrix_view<const double>(weights_), matrix_view<const double>(slope_), slope_, {}, 1.0, 1.0);
+        kernel::corrected_softmax_vjp(scalar_backend{}, matrix_view<const double>(weights_), matrix_view<const double>(slope_), slope_, {},
+                                      1.0, 1.0);
         if (to.prior && !is_published())
             for_each_weight([&](const double&, std::ptrdiff_t i, std::ptrdiff_t j) {
                 if (in_.prior[j] != 0) to.prior[j] += slope_(i, j) / in_.prior[j];
