@@ -76,7 +76,10 @@ void intervene(const char* op, const Backend& on, const intervention_options& op
                      room.matrix(queries, width),
                      {on, call, wanted, room, queries, in.v.rows / n, attention_projections<const T>{}}};
     };
-    const auto top = [&](auto m) { return m.rows = m ? width : 0, m; };
+    const auto top = [&](auto m) {
+        if (m) m.rows = width;
+        return m;
+    };
     const auto bottom = [&](auto m) {
         return m ? decltype(m)(m.data + width * m.row_stride, width, m.cols, m.row_stride, m.col_stride) : m;
     };
