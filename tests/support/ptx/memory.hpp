@@ -121,7 +121,7 @@ class device_memory {
     struct allocation {
         std::unique_ptr<region> memory;
         std::size_t bytes;
-        bool read_only = false;
+        bool is_variable = false;
     };
     std::map<u64, allocation> live_;
     std::map<u64, std::size_t> freed_;
@@ -130,13 +130,12 @@ class device_memory {
 
   public:
     device_memory();
-    u64 allocate(std::size_t bytes, bool read_only = false);
+    u64 allocate(std::size_t bytes, bool is_variable = false);
     void free(u64 address);
     bool owns(u64 address) const;
-    std::size_t live() const { return live_.size(); }
-    bool is_start(u64 address) const { return live_.contains(address); }
+    std::size_t live() const; ///< allocations, without the variables of modules
     /// The region and the offset in it; else the fault.
-    std::pair<region*, std::size_t> find(u64 address, std::size_t bytes, bool writes) const;
+    std::pair<region*, std::size_t> find(u64 address, std::size_t bytes) const;
 };
 
 /// 0x1000, as people write addresses.
