@@ -208,19 +208,19 @@ double odd(__float128 exact) {
         static __device__ R on_device(A a) { return device; }                                                                              \
         static R on_host(A a) { return __VA_ARGS__; }                                                                                      \
     };                                                                                                                                     \
-    check<name, R, A>(#name)
+    TEST_CASE(#name) { check<name, R, A>(#name); }
 #define TWO(name, R, A, B, device, ...)                                                                                                    \
     struct name {                                                                                                                          \
         static __device__ R on_device(A a, B b) { return device; }                                                                         \
         static R on_host(A a, B b) { return __VA_ARGS__; }                                                                                 \
     };                                                                                                                                     \
-    check<name, R, A, B>(#name)
+    TEST_CASE(#name) { check<name, R, A, B>(#name); }
 #define THREE(name, R, A, B, C, device, ...)                                                                                               \
     struct name {                                                                                                                          \
         static __device__ R on_device(A a, B b, C c) { return device; }                                                                    \
         static R on_host(A a, B b, C c) { return __VA_ARGS__; }                                                                            \
     };                                                                                                                                     \
-    check<name, R, A, B, C>(#name)
+    TEST_CASE(#name) { check<name, R, A, B, C>(#name); }
 
 namespace {
 
@@ -277,156 +277,166 @@ UNARY_ASM(inverse_root, "rsqrt.approx.f32")
 
 } // namespace
 
-TEST_CASE("float") {
-    TWO(add, float, float, float, __fadd_rn(a, b), a + b);
-    TWO(sub, float, float, float, __fsub_rn(a, b), a - b);
-    TWO(mul, float, float, float, __fmul_rn(a, b), a* b);
-    TWO(div, float, float, float, __fdiv_rn(a, b), a / b);
-    THREE(fma, float, float, float, float, __fmaf_rn(a, b, c), std::fma(a, b, c));
-    TWO(add_down, float, float, float, __fadd_rd(a, b), rounded(FE_DOWNWARD, [&] { return hidden(a) + hidden(b); }));
-    TWO(mul_up, float, float, float, __fmul_ru(a, b), rounded(FE_UPWARD, [&] { return hidden(a) * hidden(b); }));
-    THREE(fma_zero, float, float, float, float, __fmaf_rz(a, b, c),
-          rounded(FE_TOWARDZERO, [&] { return std::fma(hidden(a), hidden(b), hidden(c)); }));
-    TWO(max, float, float, float, fmaxf(a, b), larger(a, b));
-    TWO(min, float, float, float, fminf(a, b), -larger(-a, -b));
-    ONE(abs, float, float, fabsf(a), std::fabs(a));
-    ONE(neg, float, float, -a, -a);
-    ONE(square_root, float, float, __fsqrt_rn(a), std::sqrt(a));
-    ONE(reciprocal, float, float, __frcp_rn(a), 1 / a);
-    ONE(whole, float, float, rintf(a), std::nearbyint(a));
-    ONE(below, float, float, floorf(a), std::floor(a));
-    ONE(cut, float, float, truncf(a), std::trunc(a));
-    TWO(add_ftz, float, float, float, add_flushed(a, b), flushed(flushed(a) + flushed(b)));
-    THREE(fma_sat, float, float, float, float, bounded(a, b, c), std::fmin(std::fmax(std::fma(a, b, c), 0.f), 1.f));
-    TWO(less, u32, float, float, a < b, a < b);
-    TWO(not_less, u32, float, float, !(a < b), !(a < b));
-    TWO(equal, u32, float, float, a == b, a == b);
-    TWO(compares, u32, float, float, two_compares(a, b),
-        (a < b && a > 0 ? 1u : 0u) + (!(a < b) && a > 0 ? 2u : 0u) + (!(a < b && a > 0) ? 4u : 0u));
-}
+namespace of_float {
+TWO(add, float, float, float, __fadd_rn(a, b), a + b)
+TWO(sub, float, float, float, __fsub_rn(a, b), a - b)
+TWO(mul, float, float, float, __fmul_rn(a, b), a* b)
+TWO(div, float, float, float, __fdiv_rn(a, b), a / b)
+THREE(fma, float, float, float, float, __fmaf_rn(a, b, c), std::fma(a, b, c))
+TWO(add_up, float, float, float, __fadd_ru(a, b), rounded(FE_UPWARD, [&] { return hidden(a) + hidden(b); }))
+TWO(mul_up, float, float, float, __fmul_ru(a, b), rounded(FE_UPWARD, [&] { return hidden(a) * hidden(b); }))
+THREE(fma_zero, float, float, float, float, __fmaf_rz(a, b, c),
+      rounded(FE_TOWARDZERO, [&] { return std::fma(hidden(a), hidden(b), hidden(c)); }))
+TWO(max, float, float, float, fmaxf(a, b), larger(a, b))
+TWO(min, float, float, float, fminf(a, b), -larger(-a, -b))
+ONE(abs, float, float, fabsf(a), std::fabs(a))
+ONE(neg, float, float, -a, -a)
+ONE(square_root, float, float, __fsqrt_rn(a), std::sqrt(a))
+ONE(reciprocal, float, float, __frcp_rn(a), 1 / a)
+ONE(whole, float, float, rintf(a), std::nearbyint(a))
+ONE(below, float, float, floorf(a), std::floor(a))
+ONE(cut, float, float, truncf(a), std::trunc(a))
+TWO(add_ftz, float, float, float, add_flushed(a, b), flushed(flushed(a) + flushed(b)))
+THREE(fma_sat, float, float, float, float, bounded(a, b, c), std::fmin(std::fmax(std::fma(a, b, c), 0.f), 1.f))
+TWO(less, u32, float, float, a < b, a < b)
+TWO(not_less, u32, float, float, !(a < b), !(a < b))
+TWO(equal, u32, float, float, a == b, a == b)
+TWO(compares, u32, float, float, two_compares(a, b),
+    (a < b && a > 0 ? 1u : 0u) + (!(a < b) && a > 0 ? 2u : 0u) + (!(a < b && a > 0) ? 4u : 0u))
+} // namespace of_float
 
-TEST_CASE("double") {
-    TWO(add, double, double, double, __dadd_rn(a, b), a + b);
-    TWO(mul, double, double, double, __dmul_rn(a, b), a* b);
-    TWO(div, double, double, double, __ddiv_rn(a, b), a / b);
-    THREE(fma, double, double, double, double, __fma_rn(a, b, c), std::fma(a, b, c));
-    ONE(square_root, double, double, __dsqrt_rn(a), std::sqrt(a));
-    TWO(less, u32, double, double, a < b, a < b);
-    ONE(whole, double, double, rint(a), std::nearbyint(a));
-}
+namespace of_double {
+TWO(add, double, double, double, __dadd_rn(a, b), a + b)
+TWO(mul, double, double, double, __dmul_rn(a, b), a* b)
+TWO(div, double, double, double, __ddiv_rn(a, b), a / b)
+THREE(fma, double, double, double, double, __fma_rn(a, b, c), std::fma(a, b, c))
+ONE(square_root, double, double, __dsqrt_rn(a), std::sqrt(a))
+TWO(less, u32, double, double, a < b, a < b)
+ONE(whole, double, double, rint(a), std::nearbyint(a))
+} // namespace of_double
 
-TEST_CASE("integers") {
-    TWO(add, u32, u32, u32, a + b, a + b);
-    TWO(sub64, u64, u64, u64, a - b, a - b);
-    TWO(mul, u32, u32, u32, a * b, a * b);
-    TWO(mul64, u64, u64, u64, a * b, a * b);
-    TWO(wide, i64, i32, i32, i64{a} * b, i64{a} * b);
-    TWO(wide_unsigned, u64, u32, u32, u64{a} * b, u64{a} * b);
-    TWO(high, i32, i32, i32, __mulhi(a, b), static_cast<i32>(i64{a} * b >> 32));
-    TWO(high64, u64, u64, u64, __umul64hi(a, b), static_cast<u64>(static_cast<unsigned __int128>(a) * b >> 64));
-    THREE(mad, u32, u32, u32, u32, a * b + c, a * b + c);
-    TWO(quotient, u32, u32, u32, a / (b | 1), a / (b | 1));
-    TWO(remainder, i64, i64, i64, a % (b | 5), (b | 5) == -1 ? 0 : a % (b | 5));
-    TWO(least, i32, i32, i32, min(a, b), std::min(a, b));
-    TWO(most, u64, u64, u64, max(a, b), std::max(a, b));
-    ONE(absolute, i32, i32, abs(a), a < 0 ? static_cast<i32>(0u - static_cast<u32>(a)) : a);
-    TWO(left, u32, u32, u32, a << (b & 31), a << (b & 31));
-    TWO(right, i64, i64, u32, a >> (b & 63), a >> (b & 63));
-    TWO(logic, u64, u64, u64, (a & ~b) | (a ^ b), (a & ~b) | (a ^ b));
-    THREE(lop3, u32, u32, u32, u32, mix(a, b, c), (~b & c) | (a & b));
-    TWO(funnel, u32, u32, u32, __funnelshift_l(a, b, a), static_cast<u32>(((u64{b} << 32 | a) << (a & 31)) >> 32));
-    THREE(bytes, u32, u32, u32, u32, __byte_perm(a, b, c & 0x7777), [&] {
-        const u64 both = u64{b} << 32 | a;
-        u32 chosen = 0;
-        for (u32 k = 0; k != 4; ++k) chosen |= (static_cast<u32>(both >> 8 * (c >> 4 * k & 7)) & 0xffu) << 8 * k;
-        return chosen;
-    }());
-    ONE(ones, u32, u32, static_cast<u32>(__popc(a)), static_cast<u32>(__builtin_popcount(a)));
-    ONE(zeros, u32, u64, static_cast<u32>(__clzll(static_cast<i64>(a))), a == 0 ? 64u : static_cast<u32>(__builtin_clzll(a)));
-    ONE(reversed, u32, u32, __brev(a), [&] {
-        u32 r = 0;
-        for (int k = 0; k != 32; ++k) r |= (a >> k & 1) << (31 - k);
-        return r;
-    }());
-    THREE(extracted, i32, i32, u32, u32, field(a, b & 31, c & 31), [&] {
-        const u32 at = b & 31, length = c & 31;
-        if (length == 0) return 0;
-        i64 bits = i64{a} >> at & ((i64{1} << length) - 1);
-        const u32 last = std::min(at + length - 1, 31u); // beyond the value there is its sign
-        if (a >> last & 1) bits |= ~((i64{1} << length) - 1);
-        return static_cast<i32>(bits);
-    }());
-    THREE(inserted, u32, u32, u32, u32, insert(a, b, c & 31, c >> 5 & 15), [&] {
-        const u32 at = c & 31, length = c >> 5 & 15;
-        const u32 mask = static_cast<u32>(((u64{1} << length) - 1) << at);
-        return (b & ~mask) | (static_cast<u32>(u64{a} << at) & mask);
-    }());
-}
+namespace of_integers {
+TWO(add, u32, u32, u32, a + b, a + b)
+TWO(sub64, u64, u64, u64, a - b, a - b)
+TWO(mul, u32, u32, u32, a* b, a* b)
+TWO(mul64, u64, u64, u64, a* b, a* b)
+TWO(wide, i64, i32, i32, i64{a} * b, i64{a} * b)
+TWO(wide_unsigned, u64, u32, u32, u64{a} * b, u64{a} * b)
+TWO(high, i32, i32, i32, __mulhi(a, b), static_cast<i32>(i64{a} * b >> 32))
+TWO(high64, u64, u64, u64, __umul64hi(a, b), static_cast<u64>(static_cast<unsigned __int128>(a) * b >> 64))
+THREE(mad, u32, u32, u32, u32, a* b + c, a* b + c)
+TWO(quotient, u32, u32, u32, a / (b | 1), a / (b | 1))
+TWO(remainder, i64, i64, i64, a % (b | 5), (b | 5) == -1 ? 0 : a % (b | 5))
+TWO(least, i32, i32, i32, min(a, b), std::min(a, b))
+TWO(most, u64, u64, u64, max(a, b), std::max(a, b))
+ONE(absolute, i32, i32, abs(a), a < 0 ? static_cast<i32>(0u - static_cast<u32>(a)) : a)
+TWO(left, u32, u32, u32, a << (b & 31), a << (b & 31))
+TWO(right, i64, i64, u32, a >> (b & 63), a >> (b & 63))
+TWO(logic, u64, u64, u64, (a & ~b) | (a ^ b), (a & ~b) | (a ^ b))
+THREE(lop3, u32, u32, u32, u32, mix(a, b, c), (~b & c) | (a & b))
+TWO(funnel, u32, u32, u32, __funnelshift_l(a, b, a), static_cast<u32>(((u64{b} << 32 | a) << (a & 31)) >> 32))
+THREE(bytes, u32, u32, u32, u32, __byte_perm(a, b, c & 0x7777), [&] {
+    const u64 both = u64{b} << 32 | a;
+    u32 chosen = 0;
+    for (u32 k = 0; k != 4; ++k) chosen |= (static_cast<u32>(both >> 8 * (c >> 4 * k & 7)) & 0xffu) << 8 * k;
+    return chosen;
+}())
+ONE(ones, u32, u32, static_cast<u32>(__popc(a)), static_cast<u32>(__builtin_popcount(a)))
+ONE(zeros, u32, u64, static_cast<u32>(__clzll(static_cast<i64>(a))), a == 0 ? 64u : static_cast<u32>(__builtin_clzll(a)))
+ONE(reversed, u32, u32, __brev(a), [&] {
+    u32 r = 0;
+    for (int k = 0; k != 32; ++k) r |= (a >> k & 1) << (31 - k);
+    return r;
+}())
+THREE(extracted, i32, i32, u32, u32, field(a, b & 31, c & 31), [&] {
+    const u32 at = b & 31, length = c & 31;
+    if (length == 0) return 0;
+    i64 bits = i64{a} >> at & ((i64{1} << length) - 1);
+    const u32 last = std::min(at + length - 1, 31u); // beyond the value there is its sign
+    if (a >> last & 1) bits |= ~((i64{1} << length) - 1);
+    return static_cast<i32>(bits);
+}())
+THREE(inserted, u32, u32, u32, u32, insert(a, b, c & 31, c >> 5 & 15), [&] {
+    const u32 at = c & 31, length = c >> 5 & 15;
+    const u32 mask = static_cast<u32>(((u64{1} << length) - 1) << at);
+    return (b & ~mask) | (static_cast<u32>(u64{a} << at) & mask);
+}())
+} // namespace of_integers
 
-TEST_CASE("conversions") {
-    ONE(float_to_int, i32, float, __float2int_rz(a),
-        a != a         ? 0
-        : a >= 0x1p31f ? 0x7fffffff
-        : a < -0x1p31f ? i32(0x80000000)
-                       : static_cast<i32>(a));
-    ONE(float_to_int_up, i32, float, __float2int_ru(a),
-        a != a                    ? 0
-        : std::ceil(a) >= 0x1p31f ? 0x7fffffff
-        : a < -0x1p31f            ? i32(0x80000000)
-                                  : static_cast<i32>(std::ceil(a)));
-    ONE(float_to_unsigned, u32, float, __float2uint_rn(a),
-        a != a || a < 0 ? 0
-        : a >= 0x1p32f  ? 0xffffffffu
-                        : static_cast<u32>(std::nearbyint(a)));
-    ONE(int_to_float, float, i32, __int2float_rn(a), static_cast<float>(a));
-    ONE(int_to_float_down, float, i32, __int2float_rd(a), rounded(FE_DOWNWARD, [&] { return static_cast<float>(hidden(a)); }));
-    ONE(long_to_float, float, u64, __ull2float_rz(a), rounded(FE_TOWARDZERO, [&] { return static_cast<float>(hidden(a)); }));
-    ONE(long_to_double, double, i64, __ll2double_rn(a), static_cast<double>(a));
-    ONE(double_to_float, float, double, __double2float_rn(a), static_cast<float>(a));
-    ONE(double_to_float_up, float, double, __double2float_ru(a), rounded(FE_UPWARD, [&] { return static_cast<float>(hidden(a)); }));
-    ONE(double_to_float_zero, float, double, __double2float_rz(a), rounded(FE_TOWARDZERO, [&] { return static_cast<float>(hidden(a)); }));
-    ONE(double_to_long, i64, double, __double2ll_rz(a),
-        a != a        ? i64(u64{1} << 63)
-        : a >= 0x1p63 ? i64(~u64{0} >> 1)
-        : a < -0x1p63 ? i64(u64{1} << 63)
-                      : static_cast<i64>(a));
-    ONE(float_to_double, double, float, static_cast<double>(a), static_cast<double>(a));
-    ONE(to_b16, u16, float, __bfloat16_as_ushort(__float2bfloat16_rn(a)), to_bf16(static_cast<double>(a)));
-    ONE(from_b16, float, u16, __bfloat162float(__ushort_as_bfloat16(a)), static_cast<float>(value_of_bf16(a)));
-    ONE(to_half, u16, float, __half_as_ushort(__float2half_rn(a)), to_f16(static_cast<double>(a)));
-    ONE(from_half, float, u16, __half2float(__ushort_as_half(a)), static_cast<float>(value_of_f16(a)));
-    ONE(narrowed, i32, i32, static_cast<signed char>(a), static_cast<signed char>(a));
-    ONE(widened, i64, i32, static_cast<short>(a), static_cast<short>(a));
-    struct packed {
-        static __device__ u32 on_device(float a, float b) {
-            const __nv_bfloat162 both = __floats2bfloat162_rn(a, b);
-            u32 bits;
-            memcpy(&bits, &both, sizeof bits);
-            return bits;
-        }
-        static u32 on_host(float a, float b) { return u32{to_bf16(static_cast<double>(b))} << 16 | to_bf16(static_cast<double>(a)); }
-    };
-    check<packed, u32, float, float>("packed");
-}
+namespace conversion {
+ONE(float_to_int, i32, float, __float2int_rz(a),
+    a != a         ? 0
+    : a >= 0x1p31f ? 0x7fffffff
+    : a < -0x1p31f ? i32(0x80000000)
+                   : static_cast<i32>(a))
+ONE(float_to_int_up, i32, float, __float2int_ru(a),
+    a != a                    ? 0
+    : std::ceil(a) >= 0x1p31f ? 0x7fffffff
+    : a < -0x1p31f            ? i32(0x80000000)
+                              : static_cast<i32>(std::ceil(a)))
+ONE(float_to_unsigned, u32, float, __float2uint_rn(a),
+    a != a || a < 0 ? 0
+    : a >= 0x1p32f  ? 0xffffffffu
+                    : static_cast<u32>(std::nearbyint(a)))
+ONE(int_to_float, float, i32, __int2float_rn(a), static_cast<float>(a))
+ONE(int_to_float_down, float, i32, __int2float_rd(a), rounded(FE_DOWNWARD, [&] { return static_cast<float>(hidden(a)); }))
+ONE(long_to_float, float, u64, __ull2float_rz(a), rounded(FE_TOWARDZERO, [&] { return static_cast<float>(hidden(a)); }))
+ONE(long_to_double, double, i64, __ll2double_rn(a), static_cast<double>(a))
+ONE(double_to_float, float, double, __double2float_rn(a), static_cast<float>(a))
+ONE(double_to_float_up, float, double, __double2float_ru(a), rounded(FE_UPWARD, [&] { return static_cast<float>(hidden(a)); }))
+ONE(double_to_float_zero, float, double, __double2float_rz(a), rounded(FE_TOWARDZERO, [&] { return static_cast<float>(hidden(a)); }))
+ONE(double_to_long, i64, double, __double2ll_rz(a),
+    a != a        ? i64(u64{1} << 63)
+    : a >= 0x1p63 ? i64(~u64{0} >> 1)
+    : a < -0x1p63 ? i64(u64{1} << 63)
+                  : static_cast<i64>(a))
+ONE(float_to_double, double, float, static_cast<double>(a), static_cast<double>(a))
+ONE(to_b16, u16, float, __bfloat16_as_ushort(__float2bfloat16_rn(a)), to_bf16(static_cast<double>(a)))
+ONE(from_b16, float, u16, __bfloat162float(__ushort_as_bfloat16(a)), static_cast<float>(value_of_bf16(a)))
+ONE(to_half, u16, float, __half_as_ushort(__float2half_rn(a)), to_f16(static_cast<double>(a)))
+ONE(from_half, float, u16, __half2float(__ushort_as_half(a)), static_cast<float>(value_of_f16(a)))
+ONE(narrowed, i32, i32, static_cast<signed char>(a), static_cast<signed char>(a))
+ONE(widened, i64, i32, static_cast<short>(a), static_cast<short>(a))
+struct packed {
+    static __device__ u32 on_device(float a, float b) {
+        const __nv_bfloat162 both = __floats2bfloat162_rn(a, b);
+        u32 bits;
+        memcpy(&bits, &both, sizeof bits);
+        return bits;
+    }
+    static u32 on_host(float a, float b) { return u32{to_bf16(static_cast<double>(b))} << 16 | to_bf16(static_cast<double>(a)); }
+};
+TEST_CASE("packed") { check<packed, u32, float, float>("packed"); }
+} // namespace conversion
 
-TEST_CASE("halves") {
-    TWO(add, u16, u16, u16, __half_as_ushort(__hadd(__ushort_as_half(a), __ushort_as_half(b))), to_f16(value_of_f16(a) + value_of_f16(b)));
-    TWO(mul, u16, u16, u16, __half_as_ushort(__hmul(__ushort_as_half(a), __ushort_as_half(b))), to_f16(value_of_f16(a) * value_of_f16(b)));
-    THREE(fma, u16, u16, u16, u16, __half_as_ushort(__hfma(__ushort_as_half(a), __ushort_as_half(b), __ushort_as_half(c))),
-          to_f16(odd(static_cast<__float128>(value_of_f16(a)) * static_cast<__float128>(value_of_f16(b)) +
-                     static_cast<__float128>(value_of_f16(c)))));
-    TWO(add_b, u16, u16, u16, __bfloat16_as_ushort(__hadd(__ushort_as_bfloat16(a), __ushort_as_bfloat16(b))),
-        to_bf16(odd(static_cast<__float128>(value_of_bf16(a)) + static_cast<__float128>(value_of_bf16(b)))));
-}
+namespace of_halves {
+TWO(add, u16, u16, u16, __half_as_ushort(__hadd(__ushort_as_half(a), __ushort_as_half(b))), to_f16(value_of_f16(a) + value_of_f16(b)))
+TWO(mul, u16, u16, u16, __half_as_ushort(__hmul(__ushort_as_half(a), __ushort_as_half(b))), to_f16(value_of_f16(a) * value_of_f16(b)))
+THREE(fma, u16, u16, u16, u16, __half_as_ushort(__hfma(__ushort_as_half(a), __ushort_as_half(b), __ushort_as_half(c))),
+      to_f16(odd(static_cast<__float128>(value_of_f16(a)) * static_cast<__float128>(value_of_f16(b)) +
+                 static_cast<__float128>(value_of_f16(c)))))
+TWO(add_b, u16, u16, u16, __bfloat16_as_ushort(__hadd(__ushort_as_bfloat16(a), __ushort_as_bfloat16(b))),
+    to_bf16(odd(static_cast<__float128>(value_of_bf16(a)) + static_cast<__float128>(value_of_bf16(b)))))
+} // namespace of_halves
+
+namespace {
+struct power {
+    static __device__ float on_device(float a) { return ex2(a); }
+};
+struct logarithm {
+    static __device__ float on_device(float a) { return lg2(a); }
+};
+struct power_flushed {
+    static __device__ float on_device(float a) { return ex2_flushed(a); }
+};
+struct others {
+    static __device__ float on_device(float a) { return rcp(a) + inverse_root(a); }
+    static float on_host(float a) { return flushed(1 / flushed(a)) + static_cast<float>(1 / std::sqrt(static_cast<double>(a))); }
+};
+} // namespace
 
 TEST_CASE("approximations, and how far off they may be made") {
     constexpr float step = 0x1p-22f;
-    struct power {
-        static __device__ float on_device(float a) { return ex2(a); }
-    };
-    struct logarithm {
-        static __device__ float on_device(float a) { return lg2(a); }
-    };
     const std::tuple<std::vector<float>> in = inputs<float>();
     const std::vector<float>& x = std::get<0>(in);
     for (const double relative : {0.0, 0x1p-22}) {
@@ -453,13 +463,6 @@ TEST_CASE("approximations, and how far off they may be made") {
         }
         if (ptx::is_stand_in()) CHECK(is_off == (relative != 0));
     }
-    struct power_flushed {
-        static __device__ float on_device(float a) { return ex2_flushed(a); }
-    };
-    struct others {
-        static __device__ float on_device(float a) { return rcp(a) + inverse_root(a); }
-        static float on_host(float a) { return flushed(1 / flushed(a)) + static_cast<float>(1 / std::sqrt(static_cast<double>(a))); }
-    };
     const std::vector<float> flushed_powers = on_device<power_flushed, float, float>(in);
     for (std::size_t k = 0; k != x.size(); ++k)
         if (x[k] < -127) CHECK(flushed_powers[k] == 0);

@@ -91,7 +91,10 @@ pages::~pages() { munmap(data_, bytes_); }
 
 void region::define(std::size_t offset, std::size_t bytes) { std::memset(defined_.data() + offset, 1, bytes); }
 
-void region::forget() { std::memset(defined_.data(), 0, bytes_); }
+void region::forget(u32 now) {
+    std::memset(defined_.data(), 0, bytes_);
+    start_ = now;
+}
 
 void region::copy(std::size_t offset, const region& from, std::size_t from_offset, std::size_t bytes) {
     std::memmove(data() + offset, from.data() + from_offset, bytes);
@@ -120,7 +123,11 @@ void region::each_cell(std::size_t offset, unsigned width, unsigned count, Touch
     if (!cells_ || width < grain_) refine(std::min(width, grain_));
     auto* const cells = reinterpret_cast<cell*>(cells_->data());
     const std::size_t last = (offset + std::size_t{width} * count - 1) / grain_;
-    for (std::size_t k = offset / grain_; k <= last; ++k) touch(cells[k]);
+    for (std::size_t k = offset / grain_; k <= last; ++k) {
+        if (cells[k].write_time < start_) cells[k].write_time = 0;
+        if (cells[k].read_time < start_) cells[k].read_time = 0;
+        touch(cells[k]);
+    }
 }
 
 [[noreturn]] static void race(const char* does, const char* did, thread_id other) {

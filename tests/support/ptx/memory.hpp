@@ -94,6 +94,7 @@ class region {
     pages data_, defined_;
     std::unique_ptr<pages> cells_;
     unsigned grain_ = 4; ///< bytes of a cell
+    u32 start_ = 0;      ///< what a cell says of earlier times is of another block
 
     void refine(unsigned grain);
     void touch_read(const order&, cell&, thread_id, bool strong) const;
@@ -106,7 +107,8 @@ class region {
     std::size_t bytes() const { return bytes_; }
     unsigned char* data() const { return data_.data(); }
     void define(std::size_t offset, std::size_t bytes);
-    void forget();
+    /// Undefined again, and untouched before this time.
+    void forget(u32 now);
     void copy(std::size_t offset, const region& from, std::size_t from_offset, std::size_t bytes);
     /// What nobody has written shows, where it is copied to the host: all ones, which is a NaN.
     void show_undefined(std::size_t offset, unsigned char* copied, std::size_t bytes) const;

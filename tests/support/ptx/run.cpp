@@ -307,7 +307,7 @@ class runner {
             const extent in_cluster = call_.cluster.at(b.rank);
             b.index = {index.x * call_.cluster.x + in_cluster.x, index.y * call_.cluster.y + in_cluster.y,
                        index.z * call_.cluster.z + in_cluster.z};
-            b.shared->forget();
+            b.shared->forget(when_.now());
             for (warp& w : b.warps) {
                 w.live = w.running = all_of(w);
                 w.arrived = w.passed = 0;
