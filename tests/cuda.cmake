@@ -72,3 +72,6 @@ foreach(file IN LISTS ptx_tests)
     car_add_cuda_test(ptx.${name} ${file} PTX 90 100 ARCHITECTURES 90a 100) # clusters
   endif()
 endforeach()
+
+car_add_cuda_test(ptx.unread ptx/unread.cu STAND_IN_ONLY)
+set_tests_properties(ptx.unread PROPERTIES WILL_FAIL TRUE)
