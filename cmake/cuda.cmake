@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # CAR_CUDA=OFF, AUTO or ON: whether CUDA takes part. AUTO: where nvcc is found; ON: an error where it is not. nvcc is called by commands of
 # its own and not as a language of CMake, which would ask for a driver's library and, before 3.25.2, refuse C++20.
-set(CAR_CUDA AUTO CACHE STRING "Whether CUDA takes part: OFF, AUTO or ON")
+set(default OFF) # a parent project asks for it
+if(PROJECT_IS_TOP_LEVEL)
+  set(default AUTO)
+endif()
+set(CAR_CUDA ${default} CACHE STRING "Whether CUDA takes part: OFF, AUTO or ON")
 set_property(CACHE CAR_CUDA PROPERTY STRINGS OFF AUTO ON)
 set(CAR_CUDA_ARCHITECTURES 80 90a 100 120 CACHE STRING "Architectures that CUDA code is compiled for")
 
