@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "../detail/family.hpp" // the checks and rows of every member
+
+namespace car::inline CAR_ABI {
+
+struct product_of_experts_options {
+    double strength = 1; ///< of the bias
+    std::int64_t ignore_index = -100;
+    enum reduction reduction = reduction::mean;
+};
+
+template <class T>
+struct product_of_experts_arrays {
+    matrix_view<T> grad_p = {};                       ///< N x C
+    matrix_view<T> grad_bias = {};                    ///< N x C: for a bias that learns with the model
+    vector_view<term_of<T>> row_loss = {};            ///< N
+    vector_view<const term_of<T>> upstream = {};      ///< N: factor of each row's gradients
+    vector_view<const term_of<T>> weight = {};        ///< C: of each class
+    vector_view<const term_of<T>> sample_weight = {}; ///< N
+};
+
+struct product_of_experts_result : family_result {};
+
+namespace kernel {
+
+struct product_of_experts_row {
+    double strength;
+
+    template <class T>
+    scalar_row::family_terms<0> operator()(const scalar_row::family_row<T, 2>& row) const noexcept {
+        using Difference = typename scalar_row::family_row<T, 2>::difference;
+        const auto product = scalar_row::predict<Difference>(row.classes(), [&](std::ptrdiff_t k) {
+            const double p = row(0, k), bias = row(1, k);
+            if (p == -detail::infinity || bias == -detail::infinity) return Difference{-detail::infinity};
+            return detail::difference<Difference>(p, -strength * bias);
+        });
+        if (product.what() != fault::none) return scalar_row::refused<0>(product.what());
+        for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k) {
+            const double slope = product.slope(k, row.label);
+            row.put(0, k, slope);
+            row.put(1, k, strength * slope);
+        }
+        return {product.surprise(row.label)};
+    }
+};
+
+template <class T>
+product_of_experts_result product_of_experts(const char* op, const char* name, const matrix_view<const T>& p,
+                                             const matrix_view<const T>& bias, const label_view& labels,
+                                             const product_of_experts_options& options, const product_of_experts_arrays<T>& arrays) {
+    const detail::family_call<T, 2> call(op, {{{"p", p, "grad_p", arrays.grad_p}, {name, bias, "grad_bias", arrays.grad_bias}}}, labels,
+                                         options, arrays);
+    call.check.finite("strength", options.strength);
+    return call.template run<product_of_experts_result>(product_of_experts_row{options.strength});
+}
+
+} // namespace kernel
+
+/// Product of experts: the model learns what a biased expert has not said already. At test, p alone predicts.
+///
+///     row_loss = CE(log softmax(p) + strength bias, y) = CE(p + strength bias, y),   bias = log of the expert's probabilities
+///     dp = F - e_y,   dbias = strength (F - e_y),   F = softmax(p + strength bias)
+///
+/// Shapes    p, bias, grad_p, grad_bias: N x C; the others as car::cal.
+/// Requires  as car::cal; strength finite.
+/// Numerics  as car::cal; strength bias as rounded to double is meant. A class of -inf in p or bias is masked; NaN or +inf in either:
+///           the row NaN, reported.
+/// Cost      four passes over a row; allocates nothing.
+/// Source    Clark et al. 2019, Don't Take the Easy Way Out, section 3.2; Hinton 2002. Their published program for VQA takes this
+///           product answer by answer, of sigmoids.
+template <matrix P>
+    requires logit<scalar_of<const P>>
+        product_of_experts_result product_of_experts(const P& p, input<scalar_of<const P>> bias, const label_view& labels,
+                                                     const product_of_experts_options& options = {},
+                                                     const product_of_experts_arrays<scalar_of<const P>>& arrays = {}) {
+        return kernel::product_of_experts<scalar_of<const P>>("product_of_experts", "bias", view(p), bias, labels, options, arrays);
+    }
+
+/// Logit adjustment: cross-entropy with the logarithms of the classes' shares added, so that the logits alone are those of balanced
+/// classes. It is product_of_experts with one bias for all rows.
+///
+///     row_loss = CE(p + strength log_prior, y),   dp = F - e_y,   F = softmax(p + strength log_prior)
+///
+/// Shapes    p, grad_p: N x C. log_prior: C. The others as car::cal; grad_bias must not be given.
+/// Requires  as car::cal; strength (tau) finite.
+/// Numerics  as product_of_experts: a class whose share is 0 is masked.
+/// Cost      as product_of_experts.
+/// Source    Menon et al. 2021, Long-tail Learning via Logit Adjustment, Eq. 10; their published program uses tau = 1.
+template <matrix P>
+    requires logit<scalar_of<const P>>
+        product_of_experts_result logit_adjusted(const P& p, vector_view<const std::type_identity_t<scalar_of<const P>>> log_prior,
+                                                 const label_view& labels, const product_of_experts_options& options = {},
+                                                 const product_of_experts_arrays<scalar_of<const P>>& arrays = {}) {
+        using T = scalar_of<const P>;
+        const detail::checker check("logit_adjusted");
+        const matrix_view<const T> logits = view(p);
+        check.shape(detail::footprint_of("log_prior", log_prior), logits.cols, 1);
+        check.require(!arrays.grad_bias, "grad_bias is given, expected none: log_prior is a constant");
+        const matrix_view<const T> every_row(log_prior.data, logits.rows, logits.cols, 0, log_prior.stride);
+        return kernel::product_of_experts<T>("logit_adjusted", "log_prior", logits, every_row, labels, options, arrays);
+    }
+
+} // namespace car::inline CAR_ABI
