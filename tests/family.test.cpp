@@ -3,10 +3,13 @@
 #include <car/family/cal.hpp>
 #include <car/family/cf_vqa.hpp>
 #include <car/family/counterfactual_entropy.hpp>
+#include <car/family/dragonnet.hpp>
+#include <car/family/irm.hpp>
 #include <car/family/learned_mixin.hpp>
 #include <car/family/logit_pairing.hpp>
 #include <car/family/product_of_experts.hpp>
 #include <car/family/rubi.hpp>
+#include <car/family/v_rex.hpp>
 #include <car/family/xerm.hpp>
 
 #include "support/family_reference.hpp"
@@ -86,6 +89,7 @@ struct member {
     std::function<car::family_result(given<T>&)> run;
     std::function<expected(const row_inputs&, std::size_t)> reference;
     bool has_softmax = true;
+    double largest = 1e9; // of the inputs that are tried
 };
 
 expected fusion_reference(car::fusion fusion, const row_inputs& x, std::size_t y) {
@@ -255,6 +259,27 @@ std::vector<member<T>> members() {
                  const duals terms{detached(w) * cross_entropy(x[0], detached(softmax(x[2]))), detached(rest) * cross_entropy(x[0], y)};
                  return {terms, reference::magnitude(ratio.v) * (1 + terms[0].v + terms[1].v)};
              }},
+            {"dragonnet",
+             {1, 1, 1, 1, 1},
+             3,
+             [](given<T>& g) -> car::family_result {
+                 using arrays = car::dragonnet_arrays<T>;
+                 return car::dragonnet(g.vector(0), g.vector(1), g.vector(2), g.vector(3), g.vector(4),
+                                       {.treatment_weight = 0.5, .targeted_weight = 0.75, .epsilon = 0.25, .reduction = g.reduction},
+                                       g.template arrays<arrays>(&arrays::grad_y0, &arrays::grad_y1, &arrays::grad_propensity));
+             },
+             [](const row_inputs& x, std::size_t) -> expected {
+                 using namespace reference;
+                 const dual y0 = x[0][0], y1 = x[1][0], y = x[3][0], t = x[4][0], one = 1.0, e = sigmoid(x[2][0]), rest = sigmoid(-x[2][0]);
+                 const dual h = t / e - (one - t) / rest, off = y - (t * y1 + (one - t) * y0) - dual(0.25) * h;
+                 const wide size = magnitude(y.v) + magnitude(t.v * y1.v) + magnitude((1 - t.v) * y0.v) + magnitude(t.v / e.v) +
+                                   magnitude((1 - t.v) / rest.v);
+                 return {{(one - t) * (y - y0) * (y - y0), t * (y - y1) * (y - y1), dual(0.5) * -t * log(e),
+                          dual(0.5) * (t - one) * log(rest), dual(0.75) * off * off},
+                         size * size};
+             },
+             false,
+             3.0},
             pairing_member<T>("logit_pairing, squared", car::pairing::squared),
             pairing_member<T>("logit_pairing, absolute", car::pairing::absolute),
             pairing_member<T>("logit_pairing, cosine", car::pairing::cosine)};
@@ -350,7 +375,7 @@ TEST_CASE_TEMPLATE("every member: values and gradients against its formula in 11
     for (const member<T>& m : members<T>())
         for (const std::size_t classes : {1u, 2u, 3u, 11u})
             for (const double size : {0.1, 3.0, 40.0}) {
-                if (classes == 1 && !m.has_softmax) continue;
+                if ((classes == 1 && !m.has_softmax) || size > m.largest) continue;
                 if (classes == 1 && (std::string(m.name).find("others") != std::string::npos || std::string(m.name) == "xerm" ||
                                      std::string(m.name).find("not the label") != std::string::npos))
                     continue; // there is no other class
@@ -487,6 +512,165 @@ TEST_CASE("every member: nothing counts, nothing is there") {
         CHECK(result.value == 0);
         CHECK(result.count == 0);
         CHECK(result.weight == 0);
+    }
+}
+
+namespace {
+
+/// Rows of three environments, the second of which has no row that counts; what irm and v_rex are to make of them.
+struct worlds {
+    static constexpr std::size_t rows = 9, classes = 4;
+    std::vector<double> p, gradient = std::vector<double>(rows * classes, -7), upstream, sample_weight;
+    std::vector<int> labels, environments{0, 2, 2, 0, 0, 1, 2, 0, 2};
+
+    explicit worlds(double size, std::uint64_t seed) {
+        cases::generator random(seed);
+        for (std::size_t k = 0; k != rows * classes; ++k) p.push_back(size * random.normal());
+        for (std::size_t i = 0; i != rows; ++i) {
+            labels.push_back(static_cast<int>(random.below(classes)));
+            upstream.push_back(-1.5);
+            sample_weight.push_back(i == 5 ? 0 : i % 2 == 0 ? 1 : 0.5);
+        }
+    }
+    car::matrix_view<const double> in() const { return {p.data(), rows, classes}; }
+
+    /// Risk, slope of all rows and of both halves of an environment, with the derivative along one logit.
+    struct one {
+        dual risk, slope, half[2];
+    };
+    one environment(int e, std::size_t column) const {
+        dual weight, risk, slope, weights[2], slopes[2];
+        int half = 0;
+        for (std::size_t i = 0; i != rows; ++i) {
+            if (environments[i] != e) continue;
+            duals z = reference::each(classes, [&](std::size_t k) { return dual(p[i * classes + k]); });
+            if (column / classes == i) z[column % classes].d = z[column % classes].s = 1;
+            const auto y = static_cast<std::size_t>(labels[i]);
+            dual lead;
+            for (std::size_t k = 0; k != classes; ++k) lead = lead + reference::softmax(z, k) * (z[k] - z[y]);
+            const dual w(sample_weight[i]);
+            weight = weight + w;
+            risk = risk + w * reference::cross_entropy(z, y);
+            slope = slope + w * lead;
+            weights[half] = weights[half] + w;
+            slopes[half] = slopes[half] + w * lead;
+            half = 1 - half;
+        }
+        return {risk / weight, slope / weight, {slopes[0] / weights[0], slopes[1] / weights[1]}};
+    }
+};
+
+/// `objective` of the two environments that have rows: terms that are added up.
+template <class Objective>
+void check_worlds(const worlds& w, const car::environments_result& got, Objective objective) {
+    const auto value_of = [&](std::size_t column) { return objective(w.environment(0, column), w.environment(2, column)); };
+    const dual want = value_of(w.p.size());
+    double size = 1;
+    for (const double z : w.p) size = std::max(size, std::abs(z));
+    CHECK(within<double>(got.value, want.v, reference::magnitude(want.v) + static_cast<wide>(size * size)));
+    CHECK(got.environments == 2);
+    CHECK(got.count == 8);
+    for (std::size_t at = 0; at != w.p.size(); ++at) {
+        const dual slope = value_of(at);
+        CHECK(within<double>(w.gradient[at], static_cast<wide>(-1.5) * slope.d, static_cast<wide>(1 + size) * slope.s));
+        if (at / worlds::classes == 5) CHECK(w.gradient[at] == 0);
+    }
+}
+
+} // namespace
+
+TEST_CASE("irm and v_rex against their formulas in 113 bits") {
+    for (const double size : {0.1, 2.0, 20.0}) {
+        for (const auto reduction : {car::reduction::mean, car::reduction::sum}) {
+            const dual share = reduction == car::reduction::mean ? 0.5 : 1.0, lambda = 0.75;
+            worlds w(size, 11);
+            const auto arrays = [&](auto all) {
+                all.grad_p = car::matrix_view<double>(w.gradient.data(), worlds::rows, worlds::classes);
+                all.upstream = w.upstream;
+                all.sample_weight = w.sample_weight;
+                return all;
+            };
+            using world = worlds::one;
+            check_worlds(w,
+                         car::irm(w.in(), w.labels, w.environments, {.penalty_weight = 0.75, .reduction = reduction},
+                                  arrays(car::irm_arrays<double>{})),
+                         [&](const world& a, const world& b) {
+                             return share * (a.risk + b.risk + lambda * (a.slope * a.slope + b.slope * b.slope));
+                         });
+            check_worlds(w,
+                         car::irm(w.in(), w.labels, w.environments,
+                                  {.penalty_weight = 0.75, .penalty = car::irm_penalty::halves, .reduction = reduction},
+                                  arrays(car::irm_arrays<double>{})),
+                         [&](const world& a, const world& b) {
+                             return share * (a.risk + b.risk + lambda * (a.half[0] * a.half[1] + b.half[0] * b.half[1]));
+                         });
+            check_worlds(w,
+                         car::v_rex(w.in(), w.labels, w.environments, {.penalty_weight = 0.75, .reduction = reduction},
+                                    arrays(car::v_rex_arrays<double>{})),
+                         [&](const world& a, const world& b) {
+                             const dual mean = dual(0.5) * (a.risk + b.risk);
+                             return share *
+                                    (a.risk + b.risk + lambda * ((a.risk - mean) * (a.risk - mean) + (b.risk - mean) * (b.risk - mean)));
+                         });
+        }
+    }
+    worlds w(1, 12);
+    w.p[0] = std::numeric_limits<double>::quiet_NaN(); // a row of environment 0
+    const auto result = car::irm(w.in(), w.labels, w.environments, {}, {.grad_p = {w.gradient.data(), 9, 4}});
+    CHECK(result.status == car::row_status{car::fault::not_finite, 0, 1});
+    CHECK(std::isnan(result.value));
+    CHECK(std::isnan(w.gradient[0]));
+    CHECK(std::isfinite(w.gradient[4])); // environment 2 owes nothing to it
+    CHECK(car::irm(car::matrix_view<const double>(w.p.data(), 0, 4), std::vector<int>(), std::vector<int>()).value == 0);
+    CHECK(message_of([&] { car::irm(w.in(), w.labels, std::vector(9, 9)); }) == "car::irm: environment of row 0 is 9, expected 0 to 8");
+    CHECK(message_of([&] { car::v_rex(w.in(), w.labels, w.environments, {.reduction = car::reduction::none}); }) ==
+          "car::v_rex: reduction is none, expected mean or sum: a row has no loss of its own");
+}
+
+TEST_CASE("gradients of what is one number for all rows: the constant of cf_vqa, epsilon of dragonnet") {
+    using namespace reference;
+    cases::generator random(13);
+    const std::vector<member<double>> all = members<double>();
+    for (const member<double>& m : all) {
+        const std::string name = m.name;
+        if (name.find("cf_vqa") == std::string::npos && name != "dragonnet") continue;
+        given<double> g = make(m, 3, 4, 1.5, random);
+        wide want = 0, weights = 0;
+        for (std::size_t i = 0; i != 3; ++i) weights += weight_of(g, m, i);
+        for (std::size_t i = 0; i != 3; ++i) {
+            const row_inputs x = row_of(g, i);
+            dual term;
+            if (name == "dragonnet") {
+                const dual t = x[4][0], one = 1.0, h = t * (one + exp(-x[2][0])) - (one - t) * (one + exp(x[2][0]));
+                const dual off = x[3][0] - (t * x[1][0] + (one - t) * x[0][0]) - dual(0.25, 1, 1) * h;
+                term = dual(0.75) * off * off;
+            } else {
+                const dual c(0.25, 1, 1), one = 1.0;
+                const auto h = [&](const dual& p, const dual& q, const dual& v) {
+                    const dual z = sigmoid(p) * sigmoid(q) * sigmoid(v);
+                    return name == "cf_vqa, sum" ? log_sigmoid(p + q + v) : name == "cf_vqa, gate" ? p * sigmoid(q) : log(z / (one + z));
+                };
+                const duals fact = each(4, [&](std::size_t k) { return h(x[0][k], x[1][k], x[2][k]); });
+                term = dual(1.5) * cross_entropy(each(4, [&](std::size_t k) { return h(c, x[1][k], c); }), softmax(fact));
+            }
+            want += weight_of(g, m, i) * static_cast<wide>(g.upstream[i]) * term.d / weights;
+        }
+        double got = 0;
+        if (name == "dragonnet") {
+            got = car::dragonnet(g.vector(0), g.vector(1), g.vector(2), g.vector(3), g.vector(4),
+                                 {.treatment_weight = 0.5, .targeted_weight = 0.75, .epsilon = 0.25},
+                                 {.upstream = g.upstream, .sample_weight = g.sample_weight})
+                      .grad_epsilon;
+        } else {
+            const auto fusion = name == "cf_vqa, sum"    ? car::fusion::sum
+                                : name == "cf_vqa, gate" ? car::fusion::gate
+                                                         : car::fusion::harmonic;
+            got = car::cf_vqa(g.in(0), g.in(1), g.in(2), g.labels, {.fusion = fusion, .constant = 0.25, .divergence_weight = 1.5},
+                              {.upstream = g.upstream, .weight = g.weight, .sample_weight = g.sample_weight})
+                      .grad_constant;
+        }
+        INFO(name << ": " << got << ", expected " << static_cast<double>(want));
+        CHECK(std::abs(got - static_cast<double>(want)) <= 64 * 0x1p-53 * (1 + std::abs(static_cast<double>(want))) * 8);
     }
 }
 

@@ -47,12 +47,16 @@ struct family_call {
         rows.labels = labels;
         rows.options = {.alpha = 0, .reduction = options.reduction};
         if constexpr (requires { options.ignore_index; }) rows.options.ignore_index = options.ignore_index;
-        rows.arrays = {.row_loss = arrays.row_loss, .upstream = arrays.upstream, .sample_weight = arrays.sample_weight};
+        rows.arrays = {.upstream = arrays.upstream, .sample_weight = arrays.sample_weight};
+        if constexpr (requires { arrays.row_loss; }) rows.arrays.row_loss = arrays.row_loss;
         if constexpr (requires { arrays.weight; }) rows.arrays.weight = arrays.weight;
         check_loss(check, first, {}, false, rows.labels, rows.options, rows.arrays);
-        check.require(options.reduction != reduction::none || arrays.row_loss || first.rows == 0,
-                      "row_loss is null, expected N elements for reduction::none");
-        if (arrays.row_loss) check.shape(footprint_of("row_loss", arrays.row_loss), first.rows, 1);
+        if constexpr (requires { arrays.row_loss; })
+            check.require(options.reduction != reduction::none || arrays.row_loss || first.rows == 0,
+                          "row_loss is null, expected N elements for reduction::none");
+        else
+            check.require(options.reduction != reduction::none, "reduction is none, expected mean or sum: a row has no loss of its own");
+        if (rows.arrays.row_loss) check.shape(footprint_of("row_loss", rows.arrays.row_loss), first.rows, 1);
 
         for (std::size_t k = 0; k != Inputs; ++k) {
             const auto& one = inputs[k];
@@ -63,7 +67,7 @@ struct family_call {
             rows.gradients[k] = one.gradient;
         }
         [&]<std::size_t... K>(std::index_sequence<K...>) {
-            check.separate({{footprint_of("row_loss", arrays.row_loss)},
+            check.separate({{footprint_of("row_loss", rows.arrays.row_loss)},
                             {footprint_of(inputs[K].gradient_name, inputs[K].gradient), inputs[K].values.data}...},
                            {footprint_of(inputs[K].name, inputs[K].values)..., footprint_of("labels", labels),
                             footprint_of("upstream", arrays.upstream), footprint_of("sample_weight", arrays.sample_weight),
