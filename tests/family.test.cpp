@@ -92,13 +92,14 @@ struct member {
     double largest = 1e9; // of the inputs that are tried
 };
 
-expected fusion_reference(car::fusion fusion, const row_inputs& x, std::size_t y) {
-    const auto h = [fusion](const dual& p, const dual& q, const dual& v) {
+expected fusion_reference(car::fusion fusion, car::formula as, const row_inputs& x, std::size_t y) {
+    const dual floor = as == car::formula::exact ? 0.0 : 1e-12;
+    const auto h = [fusion, as, floor](const dual& p, const dual& q, const dual& v) {
         using namespace reference;
         if (fusion == car::fusion::gate) return p * sigmoid(q);
-        if (fusion == car::fusion::sum) return log_sigmoid(p + q + v);
+        if (fusion == car::fusion::sum) return as == car::formula::exact ? log_sigmoid(p + q + v) : log(sigmoid(p + q + v) + floor);
         const dual z = sigmoid(p) * sigmoid(q) * sigmoid(v);
-        return log(z / (dual(1.0) + z));
+        return log(z + floor) - log1p(z);
     };
     const bool gate = fusion == car::fusion::gate;
     const duals fused = reference::each(x[0].size(), [&](std::size_t k) { return h(x[0][k], x[1][k], x[2][k]); });
@@ -112,11 +113,11 @@ expected fusion_reference(car::fusion fusion, const row_inputs& x, std::size_t y
 }
 
 template <class T>
-member<T> fusion_member(const char* name, car::fusion fusion) {
+member<T> fusion_member(const char* name, car::fusion fusion, car::formula as = car::formula::exact) {
     return {name,
             {0, 0, 0},
             3,
-            [fusion](given<T>& g) -> car::family_result {
+            [fusion, as](given<T>& g) -> car::family_result {
                 using arrays = car::cf_vqa_arrays<T>;
                 return car::cf_vqa(g.in(0), g.in(1), g.in(2), g.labels,
                                    {.fusion = fusion,
@@ -124,10 +125,11 @@ member<T> fusion_member(const char* name, car::fusion fusion) {
                                     .question_weight = 0.5,
                                     .vision_weight = 0.75,
                                     .divergence_weight = 1.5,
+                                    .formula = as,
                                     .reduction = g.reduction},
                                    g.template arrays<arrays>(&arrays::grad_p, &arrays::grad_q, &arrays::grad_v));
             },
-            [fusion](const row_inputs& x, std::size_t y) { return fusion_reference(fusion, x, y); }};
+            [fusion, as](const row_inputs& x, std::size_t y) { return fusion_reference(fusion, as, x, y); }};
 }
 
 template <class T>
@@ -157,16 +159,16 @@ member<T> entropy_member(const char* name, car::counterfactual_target target) {
 }
 
 template <class T>
-member<T> pairing_member(const char* name, car::pairing pairing) {
+member<T> pairing_member(const char* name, car::pairing pairing, car::formula as = car::formula::exact) {
     return {name,
             {0, 0},
             2,
-            [pairing](given<T>& g) -> car::family_result {
+            [pairing, as](given<T>& g) -> car::family_result {
                 using arrays = car::logit_pairing_arrays<T>;
-                return car::logit_pairing(g.in(0), g.in(1), {.pairing = pairing, .reduction = g.reduction},
+                return car::logit_pairing(g.in(0), g.in(1), {.pairing = pairing, .formula = as, .reduction = g.reduction},
                                           g.template arrays<arrays>(&arrays::grad_p, &arrays::grad_c));
             },
-            [pairing](const row_inputs& x, std::size_t) -> expected {
+            [pairing, as](const row_inputs& x, std::size_t) -> expected {
                 dual sum, product, p, c;
                 for (std::size_t k = 0; k != x[0].size(); ++k) {
                     const dual d = x[0][k] - x[1][k];
@@ -177,7 +179,8 @@ member<T> pairing_member(const char* name, car::pairing pairing) {
                 }
                 if (pairing != car::pairing::cosine) return {{sum / dual(static_cast<double>(x[0].size()))}, 0};
                 const dual distance = dual(1.0) - product / (sqrt(p) * sqrt(c));
-                return {{distance}, distance.v > 0 ? sqrtq(distance.v) : 0};
+                const wide root = distance.v > 0 ? sqrtq(distance.v) : 0;
+                return as == car::formula::exact ? expected{{distance}, root} : expected{{distance - dual(1.0)}, 1 + root};
             },
             false};
 }
@@ -285,6 +288,73 @@ std::vector<member<T>> members() {
             pairing_member<T>("logit_pairing, cosine", car::pairing::cosine)};
 }
 
+/// What the published programs compute, with what they add to the formula.
+template <class T>
+std::vector<member<T>> published_members() {
+    constexpr auto published = car::formula::as_published;
+    return {fusion_member<T>("cf_vqa, sum", car::fusion::sum, published),
+            fusion_member<T>("cf_vqa, harmonic", car::fusion::harmonic, published),
+            fusion_member<T>("cf_vqa, gate", car::fusion::gate, published),
+            pairing_member<T>("logit_pairing, cosine", car::pairing::cosine, published),
+            {"counterfactual_entropy, not the label",
+             {0},
+             1,
+             [](given<T>& g) -> car::family_result {
+                 using arrays = car::counterfactual_entropy_arrays<T>;
+                 return car::counterfactual_entropy(g.in(0), g.labels, {.formula = published, .reduction = g.reduction},
+                                                    g.template arrays<arrays>(&arrays::grad_p));
+             },
+             [](const row_inputs& x, std::size_t y) -> expected {
+                 using namespace reference;
+                 wide most = x[0][0].v;
+                 for (const dual& p : x[0]) most = p.v > most ? p.v : most;
+                 const dual floor = x[0].size() == 2 ? 0.0 : 1e-20;
+                 dual all, others;
+                 for (std::size_t k = 0; k != x[0].size(); ++k) {
+                     const dual e = exp(x[0][k] - dual(most)); // the program's maximum is detached, and so is this one
+                     all = all + e;
+                     if (k != y) others = others + e;
+                 }
+                 return {{log(all + floor) - log(others + floor)}, magnitude(logq(others.v)) + 1};
+             }},
+            {"xerm",
+             {0, 0, 0},
+             1,
+             [](given<T>& g) -> car::family_result {
+                 using arrays = car::xerm_arrays<T>;
+                 return car::xerm(g.in(0), g.in(1), g.in(2), g.labels, {.formula = published, .reduction = g.reduction},
+                                  g.template arrays<arrays>(&arrays::grad_p));
+             },
+             [](const row_inputs& x, std::size_t y) -> expected {
+                 using namespace reference;
+                 const dual f = cross_entropy(x[1], y) * cross_entropy(x[1], y), cf = cross_entropy(x[2], y) * cross_entropy(x[2], y);
+                 const dual w = detached(cf / (cf + f + dual(1e-5)));
+                 const duals terms{w * cross_entropy(x[0], detached(softmax(x[2]))), (dual(1.0) - w) * cross_entropy(x[0], y)};
+                 const wide logarithms = magnitude(logq(f.v)) + magnitude(logq(cf.v));
+                 return {terms, logarithms * (1 + largest(x[0]))};
+             }},
+            {"dragonnet",
+             {1, 1, 1, 1, 1},
+             3,
+             [](given<T>& g) -> car::family_result {
+                 using arrays = car::dragonnet_arrays<T>;
+                 return car::dragonnet(g.vector(0), g.vector(1), g.vector(2), g.vector(3), g.vector(4),
+                                       {.epsilon = 0.25, .formula = published, .reduction = g.reduction},
+                                       g.template arrays<arrays>(&arrays::grad_y0, &arrays::grad_y1, &arrays::grad_propensity));
+             },
+             [](const row_inputs& x, std::size_t) -> expected {
+                 using namespace reference;
+                 const dual y0 = x[0][0], y1 = x[1][0], y = x[3][0], t = x[4][0], one = 1.0, e = sigmoid(x[2][0]);
+                 const dual squeezed = (e + dual(0.001)) / dual(1.002), narrowed = (e + dual(0.01)) / dual(1.02);
+                 const dual off = y - (t * y1 + (one - t) * y0) - dual(0.25) * (t / narrowed - (one - t) / (one - narrowed));
+                 return {{(one - t) * (y - y0) * (y - y0), t * (y - y1) * (y - y1), -t * log(squeezed), (t - one) * log(one - squeezed),
+                          off * off},
+                         1000 * (1 + magnitude(t.v)) * (1 + magnitude(t.v))};
+             },
+             false,
+             3.0}};
+}
+
 template <class T>
 given<T> make(const member<T>& m, std::size_t rows, std::size_t classes, double size, cases::generator& random) {
     given<T> g{rows, classes, {}, {}, {}, {}, {}, {}, std::vector<car::term_of<T>>(rows, car::term_of<T>(-7))};
@@ -386,6 +456,28 @@ TEST_CASE_TEMPLATE("every member: values and gradients against its formula in 11
                     if (size != 3.0) break;
                 }
             }
+}
+
+TEST_CASE_TEMPLATE("as published: values and gradients of the programs' formulas", T, float, double) {
+    cases::generator random(15);
+    for (const member<T>& m : published_members<T>())
+        for (const std::size_t classes : {2u, 3u, 11u})
+            for (const double size : {0.1, 3.0, 20.0}) {
+                if (size > m.largest) continue;
+                given<T> g = make(m, 3, classes, size, random);
+                g.reduction = car::reduction::sum;
+                check(m, g);
+            }
+    // Where the difference shows: a class below the floor, a sure label.
+    const double p[1][3] = {{60, 0, 0}}, q[1][3] = {{-50, 0, 0}};
+    const std::vector sure{0};
+    CHECK(car::counterfactual_entropy(p, sure, {.formula = car::formula::as_published}).value == doctest::Approx(46.0517).epsilon(1e-5));
+    CHECK(car::counterfactual_entropy(p, sure).value == doctest::Approx(60 - std::log(2.0)).epsilon(1e-12));
+    const car::cf_vqa_options exact{.question_weight = 0, .vision_weight = 0, .divergence_weight = 0},
+        floored{.question_weight = 0, .vision_weight = 0, .divergence_weight = 0, .formula = car::formula::as_published};
+    const double zero[1][3] = {};
+    CHECK(car::cf_vqa(q, zero, zero, sure, exact).value > 49);
+    CHECK(car::cf_vqa(q, zero, zero, sure, floored).value < 28.2);
 }
 
 TEST_CASE_TEMPLATE("every member: a masked class has gradient 0 and counts for nothing", T, float, double) {
