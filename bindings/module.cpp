@@ -38,6 +38,7 @@ PYBIND11_MODULE(_car, module) {
     binding::bind_corrected(module);
     binding::bind_effect(module);
     binding::bind_image(module);
+    binding::bind_family(module);
     binding::define(module, "config", &binding::config,
                     "config() -> dict[str, typing.Any]\n\nVersion, backends, instruction set and compiler of the compiled half.");
 }

@@ -320,5 +320,6 @@ void bind_softmax(py::module_& module);
 void bind_corrected(py::module_& module);
 void bind_effect(py::module_& module);
 void bind_image(py::module_& module);
+void bind_family(py::module_& module);
 
 } // namespace binding

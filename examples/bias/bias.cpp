@@ -174,10 +174,11 @@ void print(const nlohmann::json& summary, const char* title, const char* what) {
         for (const auto& e : row[what]) {
             const double mean = e["mean"], lower = e["lower"], upper = e["upper"];
             const bool difference = std::string(what) == "difference";
-            std::printf(difference ? "%+10.2f +-%5.2f %s" : "%10.2f +-%5.2f %s", mean, upper - mean,
-                        !difference || !(lower > 0 || upper < 0) ? " "
-                        : lower > 0                              ? "*"
-                                                                 : "!");
+            std::printf(difference ? "%+10.2f +-%5.2f%s" : "%10.2f +-%5.2f%s", mean, upper - mean,
+                        !difference ? "  "
+                        : lower > 0 ? " *"
+                        : upper < 0 ? " !"
+                                    : "  ");
         }
     }
     std::puts("");

@@ -6,16 +6,7 @@
 #include <algorithm> // std::max
 #include <vector>    // what is kept of each environment
 
-namespace car::inline CAR_ABI {
-
-/// What the losses over environments return.
-struct environments_result : family_result {
-    double risk = 0;               ///< of the environments, summed or averaged over those that have a row
-    double penalty = 0;            ///< of the environments, without its weight
-    std::int64_t environments = 0; ///< that have a row
-};
-
-namespace detail {
+namespace car::inline CAR_ABI::detail {
 
 /// One environment: its risk R, the slope g of its risk along a common factor of the logits, of all rows and of each half (its rows in
 /// turns), and what the objective sends back to each.
@@ -99,6 +90,4 @@ environments_result over_environments(const family_call<T, 1>& call, const label
     return result;
 }
 
-} // namespace detail
-
-} // namespace car::inline CAR_ABI
+} // namespace car::inline CAR_ABI::detail

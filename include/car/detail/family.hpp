@@ -6,20 +6,7 @@
 
 #include <utility> // std::index_sequence
 
-namespace car::inline CAR_ABI {
-
-/// What every member of the family returns. The terms of each are in a struct of its own.
-struct family_result {
-    double value = 0;       ///< sum or mean of the rows' losses by weight; NaN for reduction::none, 0 where no row counts
-    double weight = 0;      ///< sum of the rows' weights: what `mean` divides by
-    std::int64_t count = 0; ///< rows that are not ignored
-    row_status status = {};
-};
-
-/// Values as the formula has them, or with what the published program adds to it: see each member.
-enum class formula { exact, as_published };
-
-namespace detail {
+namespace car::inline CAR_ABI::detail {
 
 /// An input of a member, and the output of its gradient; of `cols` columns, or of as many as the first where that is 0.
 template <class T>
@@ -94,6 +81,4 @@ inline label_view no_labels(std::ptrdiff_t rows) {
     return vector_view<const std::int64_t>(&zero, rows, 0);
 }
 
-} // namespace detail
-
-} // namespace car::inline CAR_ABI
+} // namespace car::inline CAR_ABI::detail

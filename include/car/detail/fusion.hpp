@@ -1,19 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "family.hpp"   // formula
-#include "logistic.hpp" // softplus, sigmoid
+#include "../options.hpp" // fusion, formula
+#include "logistic.hpp"   // softplus, sigmoid
 
-namespace car::inline CAR_ABI {
-
-/// How the branches of a model of questions (q), images (v) and both (p) become one logit h. s is the sigmoid, Z = s(p) s(q) s(v).
-///
-///     sum        h = log s(p + q + v)      dh/dx = s(-(p + q + v))
-///     harmonic   h = log(Z / (1 + Z))      dh/dx = s(-x) / (1 + Z)
-///     gate       h = p s(q)                dh/dp = s(q),  dh/dq = p s(q) s(-q)        (RUBi's; there is no v)
-enum class fusion { sum, harmonic, gate };
-
-namespace detail {
+namespace car::inline CAR_ABI::detail {
 
 /// h and its slopes.
 struct fused {
@@ -38,6 +29,4 @@ inline fused fuse(fusion how, formula as, double p, double q, double v) {
     return {(as == formula::exact ? log_z : log(z + floor)) - log1p(z), share * sigmoid(-p), share * sigmoid(-q), share * sigmoid(-v)};
 }
 
-} // namespace detail
-
-} // namespace car::inline CAR_ABI
+} // namespace car::inline CAR_ABI::detail
