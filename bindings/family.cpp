@@ -312,15 +312,26 @@ void bind_member(py::module_& module, const char* op, const std::array<role, N>&
     (std::make_index_sequence<N>());
 }
 
-/// An op from arrays to one array, of the shape that `shape` makes of the inputs'.
-template <class Options, std::size_t N, class Shape, class Call>
-void bind_op(py::module_& module, const char* op, const std::array<role, N>& roles, const char* extra, const char* text, Shape shape,
-             Call call) {
+/// An output of an op: made unless told otherwise, or only when asked for; of the shape of an input.
+struct product {
+    const char* name;
+    bool made = true;
+    std::size_t like = 0;
+};
+
+/// An op from arrays to arrays: one is returned as it is, several in a tuple. `extra` is an optional input by keyword.
+template <class Options, std::size_t N, std::size_t M, class Shape, class Call>
+void bind_op(py::module_& module, const char* op, const std::array<role, N>& roles, const char* extra,
+             const std::array<product, M>& products, const std::string& text, Shape shape, Call call) {
     signature all(op, positional(roles.data(), N));
     if (extra) all.input(extra);
-    all.template options<Options>().output("out");
-    const std::string document = all.returns("typing.Any") + text;
-    const auto run = [all, roles, extra, shape, call](const std::array<py::handle, N>& objects, const py::kwargs& keywords) {
+    all.template options<Options>();
+    for (const product& one : products) all.output(one.name);
+    std::string returned = "typing.Any";
+    for (std::size_t k = 1; k != M; ++k) returned += ", typing.Any";
+    const std::string document = all.returns(M == 1 ? returned : "tuple[" + returned + "]") + text;
+    const auto run = [all, roles, extra, products, shape, call](const std::array<py::handle, N>& objects,
+                                                                const py::kwargs& keywords) -> py::object {
         arguments list(all, keywords);
         const std::array<array, N> in = read(list.op(), roles, objects);
         array other;
@@ -332,13 +343,22 @@ void bind_op(py::module_& module, const char* op, const std::array<role, N>& rol
             }
         }
         const Options options = list.options<Options>();
-        const auto [name, wanted] = list.next();
-        const result_array out(list.op(), name, wanted.is_none() ? py::handle(Py_True) : wanted, in[0], in[0].type(), shape(in));
+        std::array<result_array, M> out;
+        for (std::size_t k = 0; k != M; ++k) {
+            const auto [name, wanted] = list.next();
+            const py::handle made = wanted.is_none() && products[k].made ? py::handle(Py_True) : wanted;
+            out[k] = result_array(list.op(), name, made, in[0], in[0].type(), shape(in, products[k].like));
+        }
         with_type(in[0].type(), [&]<class T>(T) {
+            std::array<car::matrix_view<T>, M> written;
+            for (std::size_t k = 0; k != M; ++k) written[k] = out[k].view().template matrix<T>();
             const py::gil_scoped_release unlocked;
-            call(T{}, in, other, out.view().template matrix<T>(), options);
+            call(T{}, in, other, written, options);
         });
-        return out.finish();
+        if constexpr (M == 1) return out[0].finish();
+        py::tuple all_of(M);
+        for (std::size_t k = 0; k != M; ++k) all_of[k] = out[k].finish();
+        return all_of;
     };
     [&]<std::size_t... K>(std::index_sequence<K...>) {
         define(
@@ -348,7 +368,8 @@ void bind_op(py::module_& module, const char* op, const std::array<role, N>& rol
     (std::make_index_sequence<N>());
 }
 
-constexpr auto like_first = [](const auto& in) { return in[0].shape(); };
+constexpr auto like_input = [](const auto& in, std::size_t k) { return in[k].shape(); };
+constexpr std::array<product, 1> one_output{{{"out"}}};
 
 void bind_losses(py::module_& module) {
     using enum kind;
@@ -489,7 +510,7 @@ void bind_losses(py::module_& module) {
 
 void bind_ops(py::module_& module) {
     using enum kind;
-    constexpr const char* shared = R"(
+    const std::string shared = R"(
 Shapes
     every input, and out, the result: N x C, or C, of one type; float32, float64, bfloat16 or float16, in any strides. out may be an input.
 Units
@@ -498,47 +519,57 @@ Errors
     ValueError for a shape or an option's value, TypeError for a type.
 )";
     bind_op<car::guidance_options>(
-        module, "guidance", std::array<role, 2>{{{"p"}, {"c"}}}, "d",
-        (std::string(R"(Contrastive guidance: p + strength (p - c), and + strength (p - d) where there is a second counterfactual d.
+        module, "guidance", std::array<role, 2>{{{"p"}, {"c"}}}, "d", one_output,
+        R"(Contrastive guidance: p + strength (p - c), and + strength (p - d) where there is a second counterfactual d.
 
 A class with p < max p + log(plausibility) is masked.
 
 >>> car.guidance([[1.0, 0.0, -9.0]], [[0.0, 0.0, 0.0]], strength=0.5, plausibility=0.01)
 array([[1.5, 0. , -inf]])
-)") + shared)
-            .c_str(),
-        like_first, []<class T>(T, const auto& in, const array& d, const car::matrix_view<T>& z, const car::guidance_options& o) {
-            car::guidance(in[0].template matrix<const T>(), in[1].template matrix<const T>(), z, o, d.matrix<const T>());
+)" + shared,
+        like_input,
+        []<class T>(T, const auto& in, const array& d, const std::array<car::matrix_view<T>, 1>& z, const car::guidance_options& o) {
+            car::guidance(in[0].template matrix<const T>(), in[1].template matrix<const T>(), z[0], o, d.matrix<const T>());
+        });
+    bind_op<car::guidance_options>(
+        module, "guidance_vjp", std::array<role, 2>{{{"p"}, {"upstream"}}}, nullptr,
+        std::array<product, 3>{{{"grad_p"}, {"grad_c"}, {"grad_d", false}}},
+        R"(Vector-Jacobian product of `car.guidance`: (grad_p, grad_c, grad_d); grad_d, True or an array, says that there was a d.
+)" + shared,
+        like_input,
+        []<class T>(T, const auto& in, const array&, const std::array<car::matrix_view<T>, 3>& out, const car::guidance_options& o) {
+            car::guidance_vjp(in[0].template matrix<const T>(), in[1].template matrix<const T>(),
+                              {.grad_p = out[0], .grad_c = out[1], .grad_d = out[2]}, o);
         });
     bind_op<car::decomposition_options>(
-        module, "decompose", std::array<role, 3>{{{"fact"}, {"partly"}, {"nothing"}}}, nullptr,
-        (std::string(R"(Effects as differences of logits: fact - nothing ('total'), fact - partly ('first'), partly - nothing ('second').
+        module, "decompose", std::array<role, 3>{{{"fact"}, {"partly"}, {"nothing"}}}, nullptr, one_output,
+        R"(Effects as differences of logits: fact - nothing ('total'), fact - partly ('first'), partly - nothing ('second').
 
 Scene graphs: TE, TDE, NIE. Counterfactual VQA: TE, TIE, NDE.
-)") + shared)
-            .c_str(),
-        like_first, []<class T>(T, const auto& in, const array&, const car::matrix_view<T>& z, const car::decomposition_options& o) {
-            car::decompose(in[0].template matrix<const T>(), in[1].template matrix<const T>(), in[2].template matrix<const T>(), z, o);
+)" + shared,
+        like_input,
+        []<class T>(T, const auto& in, const array&, const std::array<car::matrix_view<T>, 1>& z, const car::decomposition_options& o) {
+            car::decompose(in[0].template matrix<const T>(), in[1].template matrix<const T>(), in[2].template matrix<const T>(), z[0], o);
         });
     bind_op<car::fusion_effect_options>(
-        module, "fusion_effect", std::array<role, 3>{{{"p"}, {"q"}, {"v"}}}, nullptr,
-        (std::string(
-             R"(What `car.cf_vqa` predicts with at test: the total ('total'), the total indirect ('first') or the direct ('second') effect.
-)") + shared)
-            .c_str(),
-        like_first, []<class T>(T, const auto& in, const array&, const car::matrix_view<T>& z, const car::fusion_effect_options& o) {
-            car::fusion_effect(in[0].template matrix<const T>(), in[1].template matrix<const T>(), in[2].template matrix<const T>(), z, o);
+        module, "fusion_effect", std::array<role, 3>{{{"p"}, {"q"}, {"v"}}}, nullptr, one_output,
+        R"(What `car.cf_vqa` predicts with at test: the total ('total'), the total indirect ('first') or the direct ('second') effect.
+)" + shared,
+        like_input,
+        []<class T>(T, const auto& in, const array&, const std::array<car::matrix_view<T>, 1>& z, const car::fusion_effect_options& o) {
+            car::fusion_effect(in[0].template matrix<const T>(), in[1].template matrix<const T>(), in[2].template matrix<const T>(), z[0],
+                               o);
         });
     bind_op<car::logit_adjustment_options>(
-        module, "logit_adjustment", std::array<role, 2>{{{"p"}, {"log_prior", vector}}}, nullptr,
-        (std::string(R"(Post-hoc logit adjustment: p - strength log_prior, log_prior: C.
-)") + shared)
-            .c_str(),
-        like_first, []<class T>(T, const auto& in, const array&, const car::matrix_view<T>& z, const car::logit_adjustment_options& o) {
-            car::logit_adjustment(in[0].template matrix<const T>(), in[1].template vector<const T>(), z, o);
+        module, "logit_adjustment", std::array<role, 2>{{{"p"}, {"log_prior", vector}}}, nullptr, one_output,
+        R"(Post-hoc logit adjustment: p - strength log_prior, log_prior: C.
+)" + shared,
+        like_input,
+        []<class T>(T, const auto& in, const array&, const std::array<car::matrix_view<T>, 1>& z, const car::logit_adjustment_options& o) {
+            car::logit_adjustment(in[0].template matrix<const T>(), in[1].template vector<const T>(), z[0], o);
         });
     bind_op<car::deconfounded_options>(
-        module, "deconfounded", std::array<role, 2>{{{"x"}, {"w"}}}, "direction",
+        module, "deconfounded", std::array<role, 2>{{{"x"}, {"w"}}}, "direction", one_output,
         R"(De-confounded classifier: multi-head normalised weights; with strength, the effect of x along `direction` taken away.
 
     y = (scale / heads) sum_h w^h . (x^h / |x^h| - strength cos(x^h, d^h) d^h / |d^h|) / (|w^h| + gamma)
@@ -550,14 +581,32 @@ Units
 Errors
     ValueError for a shape or an option's value, TypeError for a type.
 )",
-        [](const auto& in) {
+        [](const auto& in, std::size_t) {
             std::vector<std::ptrdiff_t> shape = in[0].shape();
             if (in[1].dimensions() != 2) in[1].require_dimensions(2, "C x D");
             shape.back() = in[1].shape(0);
             return shape;
         },
-        []<class T>(T, const auto& in, const array& direction, const car::matrix_view<T>& y, const car::deconfounded_options& o) {
-            car::deconfounded(in[0].template matrix<const T>(), in[1].template matrix<const T>(), y, o, direction.vector<const T>());
+        []<class T>(T, const auto& in, const array& direction, const std::array<car::matrix_view<T>, 1>& y,
+                    const car::deconfounded_options& o) {
+            car::deconfounded(in[0].template matrix<const T>(), in[1].template matrix<const T>(), y[0], o, direction.vector<const T>());
+        });
+    bind_op<car::deconfounded_options>(
+        module, "deconfounded_vjp", std::array<role, 3>{{{"x"}, {"w"}, {"upstream"}}}, nullptr,
+        std::array<product, 2>{{{"grad_x"}, {"grad_w", true, 1}}},
+        R"(Vector-Jacobian product of `car.deconfounded` with strength 0, as it is trained: (grad_x, grad_w).
+
+Shapes
+    x, grad_x: N x D; w, grad_w: C x D; upstream: N x C.
+Units
+    those of upstream.
+Errors
+    ValueError for a shape or an option's value, TypeError for a type.
+)",
+        like_input,
+        []<class T>(T, const auto& in, const array&, const std::array<car::matrix_view<T>, 2>& out, const car::deconfounded_options& o) {
+            car::deconfounded_vjp(in[0].template matrix<const T>(), in[1].template matrix<const T>(), in[2].template matrix<const T>(),
+                                  {.grad_x = out[0], .grad_w = out[1]}, o);
         });
 }
 

@@ -571,6 +571,41 @@ TEST_CASE_TEMPLATE("every member: ignored rows, rows without an answer, and what
     }
 }
 
+TEST_CASE_TEMPLATE("every member: a masked label, and logits near the largest number", T, float, double) {
+    constexpr T inf = std::numeric_limits<T>::infinity();
+    cases::generator random(16);
+    for (const member<T>& m : members<T>()) {
+        const std::string name = m.name;
+        if (!m.has_softmax) continue;
+        INFO(name);
+        if (name != "xerm" && name.find("entropy") == std::string::npos) {
+            given<T> g = make(m, 1, 4, 2.0, random);
+            g.inputs[0][static_cast<std::size_t>(g.labels[0])] = -inf;
+            const auto result = m.run(g);
+            CHECK(result.value == inf);
+            CHECK(result.status.ok());
+            for (std::size_t a = 0; a != m.learns; ++a)
+                for (std::size_t k = 0; k != g.cols(a); ++k) CHECK(std::isfinite(g.gradients[a][k]));
+        }
+        given<T> g = make(m, 1, 4, 2.0, random);
+        for (std::size_t k = 0; k != 4; ++k) g.inputs[0][k] = std::numeric_limits<T>::max() * (k % 2 == 0 ? T(0.4) : T(-0.4));
+        const auto result = m.run(g);
+        CHECK(!std::isnan(result.value));
+        CHECK(result.status.ok());
+        for (std::size_t a = 0; a != m.learns; ++a)
+            for (std::size_t k = 0; k != g.cols(a); ++k) CHECK(!std::isnan(g.gradients[a][k]));
+    }
+    // Teachers that are both certain: the ratio of two zeros.
+    const double p[1][2] = {{1, 2}}, sure[1][2] = {{1000, 0}};
+    const auto undecided = car::xerm(p, sure, sure, std::vector{0});
+    CHECK(std::isnan(undecided.value));
+    CHECK(undecided.status == car::row_status{car::fault::not_finite, 0, 1});
+    // No row at all.
+    const car::matrix_view<const double> none(nullptr, 0, 2);
+    CHECK(car::cal(none, none, std::vector<int>()).value == 0);
+    CHECK(car::xerm(none, none, none, std::vector<int>()).count == 0);
+}
+
 TEST_CASE_TEMPLATE("every member: in place, and in columns, the same bits", T, float, double) {
     cases::generator random(8);
     for (const member<T>& m : members<T>()) {
@@ -659,7 +694,7 @@ void check_worlds(const worlds& w, const car::environments_result& got, Objectiv
     const dual want = value_of(w.p.size());
     double size = 1;
     for (const double z : w.p) size = std::max(size, std::abs(z));
-    CHECK(within<double>(got.value, want.v, reference::magnitude(want.v) + static_cast<wide>(size * size)));
+    CHECK(within<double>(got.value, want.v, reference::magnitude(want.v) + static_cast<wide>(1.75 * size * size)));
     CHECK(got.environments == 2);
     CHECK(got.count == 8);
     for (std::size_t at = 0; at != w.p.size(); ++at) {

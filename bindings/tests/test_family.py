@@ -171,3 +171,20 @@ def test_logit_ops():
         kept = unit - 3 * (unit @ along)[:, None] * along
         wanted = wanted + 16 / 3 * kept @ (w[:, part] / (np.linalg.norm(w[:, part], axis=1, keepdims=True) + 1 / 32)).T
     np.testing.assert_allclose(y, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_vjps():
+    p, g = inputs("mm", np.float64)
+    grad_p, grad_c, grad_d = car.guidance_vjp(p, g, strength=1.5)
+    assert (grad_p == 2.5 * g).all() and (grad_c == -1.5 * g).all() and grad_d is None
+    assert (car.guidance_vjp(p, g, strength=1.5, grad_d=True)[0] == 4 * g).all()
+    x, w = np.random.default_rng(6).normal(size=(2, 4, 6))
+    g = np.random.default_rng(7).normal(size=(4, 4))
+    grads = car.deconfounded_vjp(x, w, g)
+    step = 2.0**-17  # of a central difference
+    for k, grad in enumerate(grads):
+        moved = [[a.copy() for a in (x, w)] for _ in range(2)]
+        moved[0][k][1, 2] += step
+        moved[1][k][1, 2] -= step
+        ahead, behind = ((g * car.deconfounded(*a)).sum() for a in moved)
+        assert abs(grad[1, 2] - (ahead - behind) / (2 * step)) <= 1e-8

@@ -95,10 +95,11 @@ struct cf_vqa_row {
 ///           as car::cal. Where the branches have heads of their own, as in the program's default, give weights of 0 here and the
 ///           heads to car::loss.
 /// Requires  as car::cal; finite options.
-/// Numerics  M the largest of |h|, |h*|, |p|, |q|, |v|: as car::rubi. A NaN or +inf in any branch: the row NaN, reported; -inf in one of
-///           them masks the class. as_published adds 1e-12 inside the logarithm of h: no class falls below -27.6, none is masked.
+/// Numerics  M the sum of the largest |h|, |h*|, |p|, |q| and |v|: as car::rubi. A NaN or +inf in any branch: the row NaN, reported; -inf
+///           in one of them masks the class. as_published adds 1e-12 inside the logarithm of h: no class falls below -27.6, none is
+///           masked by the fusion.
 /// Cost      six passes over a row, up to twelve exp per element and pass; allocates nothing.
-/// Source    Niu et al. 2021, Counterfactual VQA, Eq. 9 to 15; the constant's term as in their program, where softmax(h) is detached.
+/// Source    Niu et al. 2021, Counterfactual VQA; the constant's term as in their program, where softmax(h) is detached.
 template <matrix P>
     requires logit<scalar_of<const P>> cf_vqa_result cf_vqa(const P& p, input<scalar_of<const P>> q, input<scalar_of<const P>> v,
                                                             const label_view& labels, const cf_vqa_options& options = {},

@@ -94,11 +94,11 @@ struct counterfactual_entropy_row {
 ///
 /// Shapes    p, grad_p: N x C; the others as car::cal.
 /// Requires  as car::cal.
-/// Numerics  M the largest |p - log sum of the other exp p|: as car::rubi. A label that alone is live: +inf (not_label), NaN and reported
-///           (uniform_others). as_published adds 1e-20 to both sums of exp(p - max) of not_label unless C = 2, as the program does:
-///           the loss then stops at 46.06 and its gradient fades where P_y is nearest to 1.
+/// Numerics  M = |p_y - log sum of the other exp p| (not_label), else 0: as car::rubi. A label that alone is live: +inf (not_label), NaN
+///           and reported (uniform_others). as_published adds 1e-20 to both sums of exp(p - max) of not_label unless C = 2, as the
+///           program does: the loss then stops near 46 and its gradient fades where P_y is nearest to 1.
 /// Cost      four passes over a row; allocates nothing.
-/// Source    Chang et al. 2021, Towards Robust Classification Model by Counterfactual and Invariant Data Generation, section 3.
+/// Source    Chang et al. 2021, Towards Robust Classification Model by Counterfactual and Invariant Data Generation.
 template <matrix P>
     requires logit<scalar_of<const P>>
         counterfactual_entropy_result counterfactual_entropy(const P& p, const label_view& labels,

@@ -29,7 +29,7 @@ struct decomposition_options {
 /// Requires  one shape, C >= 1; else throws std::invalid_argument, nothing written.
 /// Numerics  one rounding. fact = -inf: the class is masked, z = -inf, the others not read.
 /// Cost      one pass; allocates nothing.
-/// Source    Tang et al. 2020, Unbiased Scene Graph Generation from Biased Training, Eq. 5 to 7.
+/// Source    Tang et al. 2020, Unbiased Scene Graph Generation from Biased Training.
 template <matrix F>
     requires logit<scalar_of<const F>>
 void decompose(const F& fact, input<scalar_of<const F>> partly, input<scalar_of<const F>> nothing, matrix_view<scalar_of<const F>> z,
@@ -60,7 +60,7 @@ struct fusion_effect_options {
 /// Numerics  within 16u (|fact| + |partly| + |nothing|), u = 2^-53, and one rounding. A NaN or +inf gives NaN in its class; fact = -inf:
 ///           -inf. as_published: 1e-12 inside the logarithms of h, and no class is masked.
 /// Cost      one pass, up to nine exp an element; allocates nothing.
-/// Source    Niu et al. 2021, Counterfactual VQA, Eq. 2 to 7. The comments of their program call TE - NDE the NIE.
+/// Source    Niu et al. 2021, Counterfactual VQA. The comments of their program call `partly` nie, and tie.
 template <matrix P>
     requires logit<scalar_of<const P>>
 void fusion_effect(const P& p, input<scalar_of<const P>> q, input<scalar_of<const P>> v, matrix_view<scalar_of<const P>> z,
@@ -89,7 +89,7 @@ void fusion_effect(const P& p, input<scalar_of<const P>> q, input<scalar_of<cons
 /// Requires  shapes that agree, D >= 1, ratio in [0, 1], mean apart from x; else throws std::invalid_argument, nothing written.
 /// Numerics  within 4u (|mean| + mean of |x|), u = 2^-53, and one rounding. A NaN stays. N = 0 changes nothing.
 /// Cost      x read once, by columns; allocates nothing.
-/// Source    Tang et al. 2020; their program's ratio is 0.0005.
+/// Source    Tang et al. 2020, Unbiased Scene Graph Generation from Biased Training.
 template <matrix X>
     requires logit<scalar_of<const X>>
 void running_mean(vector_view<std::type_identity_t<scalar_of<const X>>> mean, const X& x, double ratio) {

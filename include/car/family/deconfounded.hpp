@@ -95,7 +95,7 @@ class deconfounded_call {
 /// Numerics  within 16u of (scale / K) sum_h sum_j |w_j| (|x_j| / |x| + |strength d_j| / |d|) / (|w| + gamma), u = 2^-53, and one rounding.
 ///           A part of x, or of d where it is read, that is 0 gives NaN in its row; a NaN in x its row, in w its class.
 /// Cost      N C D multiplications and additions; allocates D + C K numbers.
-/// Source    Tang et al. 2020, Long-Tailed Classification by Keeping the Good and Removing the Bad Momentum Causal Effect, Eq. 7 and 9.
+/// Source    Tang et al. 2020, Long-Tailed Classification by Keeping the Good and Removing the Bad Momentum Causal Effect.
 template <matrix X>
     requires logit<scalar_of<const X>>
 void deconfounded(const X& x, input<scalar_of<const X>> w, matrix_view<scalar_of<const X>> y, const deconfounded_options& options = {},

@@ -101,11 +101,11 @@ struct dragonnet_row {
 /// Shapes    y0, y1, propensity (a logit), outcome, treatment and all arrays: N.
 /// Requires  shapes that agree, outputs that share no memory, finite options and weights >= 0, row_loss with reduction::none; else
 ///           throws std::invalid_argument, nothing written.
-/// Numerics  value and terms within 16u of the sum of the magnitudes of their terms, differences with the magnitudes of what they are
-///           taken of; gradients likewise. A number that is not finite: the row NaN, reported. as_published takes
-///           (e + 0.001)/1.002 in BCE and (e + 0.01)/1.02 in h, as the program does; it sums over rows (reduction::sum).
+/// Numerics  M = (|outcome| + |t y1| + |(1 - t) y0| + |t|/e + |1 - t|/(1 - e))^2: as car::rubi. A number that is not finite: the row NaN,
+///           reported. as_published takes (e + 0.001)/1.002 in BCE and (e + 0.01)/1.02 in h, as the program does, which sums over rows
+///           (reduction::sum).
 /// Cost      one pass; six exp or log a row; allocates nothing.
-/// Source    Shi et al. 2019, Adapting Neural Networks for the Estimation of Treatment Effects, Eq. 2.2 and 3.2; causalml.
+/// Source    Shi et al. 2019, Adapting Neural Networks for the Estimation of Treatment Effects; causalml.
 template <class Y0, class T = std::remove_const_t<typename decltype(detail::as_numbers(std::declval<const Y0&>()))::element_type>>
     requires logit<T> dragonnet_result dragonnet(const Y0& y0, vector_view<const std::type_identity_t<T>> y1,
                                                  vector_view<const std::type_identity_t<T>> propensity,

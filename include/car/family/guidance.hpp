@@ -52,7 +52,7 @@ double plausible(std::ptrdiff_t classes, const guidance_options& options, Value 
 /// Numerics  error at most 4u (|p| + |g| (|p - c| + |p - d|)), u = 2^-53, and one rounding to the type of z. p = -inf: z = -inf, the
 ///           others not read. A NaN stays in its class, unless it is in p and a plausibility is asked for: then others stay as they are.
 /// Cost      one pass over a row, two with a plausibility; allocates nothing.
-/// Source    Li et al. 2023, Contrastive Decoding, Eq. 2 (plausibility); Ho and Salimans 2022, Classifier-Free Guidance; CausalMM (two
+/// Source    Li et al. 2023, Contrastive Decoding (plausibility); Ho and Salimans 2022, Classifier-Free Guidance; CausalMM (two
 ///           branches).
 template <matrix P>
     requires logit<scalar_of<const P>>

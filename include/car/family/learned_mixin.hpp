@@ -89,7 +89,7 @@ struct learned_mixin_row {
 /// Numerics  M the largest |g bias|: as car::rubi. p or bias NaN or +inf, gate NaN or +inf: the row NaN, reported; -inf in p or bias:
 ///           class masked.
 /// Cost      seven passes over a row; allocates nothing.
-/// Source    Clark et al. 2019, Don't Take the Easy Way Out, section 3.2.3 to 3.2.5. Their published program mixes answer by answer, of
+/// Source    Clark et al. 2019, Don't Take the Easy Way Out. Their published program mixes answer by answer, of
 ///           sigmoids, after adding a learnt constant to the probabilities; the softmax here is the paper's.
 template <matrix P>
     requires logit<scalar_of<const P>> learned_mixin_result learned_mixin(const P& p, input<scalar_of<const P>> bias,

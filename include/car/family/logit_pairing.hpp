@@ -94,10 +94,10 @@ struct logit_pairing_row {
 /// Shapes    p, c, grad_p, grad_c: N x C; row_loss, upstream, sample_weight: N. There are no labels.
 /// Requires  as car::cal.
 /// Numerics  squared, absolute: value and gradients within 16u. cosine: value within 16u (value + its square root), gradients
-///           within 16u of 2 / |p| or 2 / |c|. Logits that are not finite, or a vector of zeros in cosine: the row NaN, reported.
-///           as_published is the program's cosine, which lacks the 1.
+///           within 16u (1 + that root) of 2 / |p| or 2 / |c|. Logits that are not finite, or a vector of zeros in cosine: the row NaN,
+///           reported. as_published is the program's cosine, which lacks the 1.
 /// Cost      two passes over a row, cosine six; allocates nothing.
-/// Source    Garg et al. 2019, Counterfactual Fairness in Text Classification, section 4.3; the three distances as in TensorFlow's
+/// Source    Garg et al. 2019, Counterfactual Fairness in Text Classification; the three distances as in TensorFlow's
 ///           model remediation.
 template <matrix P>
     requires logit<scalar_of<const P>> logit_pairing_result logit_pairing(const P& p, input<scalar_of<const P>> c,

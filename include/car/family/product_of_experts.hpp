@@ -68,7 +68,7 @@ product_of_experts_result product_of_experts(const char* op, const char* name, c
 /// Numerics  as car::cal; strength bias as rounded to double is meant. A class of -inf in p or bias is masked; NaN or +inf in either:
 ///           the row NaN, reported.
 /// Cost      four passes over a row; allocates nothing.
-/// Source    Clark et al. 2019, Don't Take the Easy Way Out, section 3.2; Hinton 2002. Their published program for VQA takes this
+/// Source    Clark et al. 2019, Don't Take the Easy Way Out; Hinton 2002. Their published program for VQA takes this
 ///           product answer by answer, of sigmoids.
 template <matrix P>
     requires logit<scalar_of<const P>>
@@ -87,7 +87,7 @@ template <matrix P>
 /// Requires  as car::cal; strength (tau) finite.
 /// Numerics  as product_of_experts: a class whose share is 0 is masked.
 /// Cost      as product_of_experts.
-/// Source    Menon et al. 2021, Long-tail Learning via Logit Adjustment, Eq. 10; their published program uses tau = 1.
+/// Source    Menon et al. 2021, Long-tail Learning via Logit Adjustment, Eq. 10.
 template <matrix P>
     requires logit<scalar_of<const P>>
         product_of_experts_result logit_adjusted(const P& p, vector_view<const std::type_identity_t<scalar_of<const P>>> log_prior,

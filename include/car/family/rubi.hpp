@@ -72,7 +72,7 @@ struct rubi_row {
 ///           the sum of the magnitudes of their terms. p or q_out NaN or +inf, or q NaN: the row NaN, reported; p = -inf: class masked,
 ///           its gate's gradient 0.
 /// Cost      four passes over a row, three exp per element and pass; allocates nothing.
-/// Source    Cadene et al. 2019, RUBi, Eq. 3 to 5. Their program sends no gradient from q into the encoder of the question: the
+/// Source    Cadene et al. 2019, RUBi. Their program sends no gradient from q into the encoder of the question: the
 ///           caller's step.
 template <matrix P>
     requires logit<scalar_of<const P>> rubi_result rubi(const P& p, input<scalar_of<const P>> q, input<scalar_of<const P>> q_out,

@@ -28,10 +28,9 @@ struct v_rex_arrays {
 ///
 /// Shapes    as car::irm.
 /// Requires  as car::irm.
-/// Numerics  value within 16u of the sum of R and penalty_weight |R_e| (|R_e| + R), averaged as the value is; gradients within 16u of
-///           the magnitudes of their terms. A row without an answer spoils the value and every gradient; it is reported.
+/// Numerics  as car::irm; a row without an answer spoils the value and every gradient. It is reported.
 /// Cost      as car::irm.
-/// Source    Krueger et al. 2021, Out-of-Distribution Generalization via Risk Extrapolation, Eq. 8.
+/// Source    Krueger et al. 2021, Out-of-Distribution Generalization via Risk Extrapolation.
 template <matrix P>
     requires logit<scalar_of<const P>> environments_result v_rex(const P& p, const label_view& labels, const label_view& environments,
                                                                  const v_rex_options& options = {},

@@ -70,11 +70,11 @@ struct xerm_row {
 ///
 /// Shapes    p, factual, counterfactual (the teachers' logits: total effect, and direct effect), grad_p: N x C; the others as car::cal.
 /// Requires  as car::cal; gamma finite.
-/// Numerics  M = gamma |log of the ratio of the teachers' cross-entropies|: value within 16u (1 + M) of the sum of the magnitudes of its
-///           terms, gradients likewise. Rows that are not finite in p or a teacher: NaN, reported. Both teachers' cross-entropies 0: NaN,
-///           reported. as_published adds 1e-5 to the denominator of w, as one of the two programs does.
+/// Numerics  M = gamma |log of the ratio of the teachers' cross-entropies| (1 + the sum of the terms): as car::rubi. Rows that are not
+///           finite in p or a teacher: NaN, reported. Both teachers' cross-entropies 0: NaN, reported. as_published adds 1e-5 to the
+///           denominator of w, as one of the two programs does.
 /// Cost      seven passes over a row; allocates nothing.
-/// Source    Zhu et al. 2022, Cross-Domain Empirical Risk Minimization for Unbiased Long-tailed Classification, Eq. 8 to 10.
+/// Source    Zhu et al. 2022, Cross-Domain Empirical Risk Minimization for Unbiased Long-tailed Classification.
 template <matrix P>
     requires logit<scalar_of<const P>> xerm_result xerm(const P& p, input<scalar_of<const P>> factual,
                                                         input<scalar_of<const P>> counterfactual, const label_view& labels,
