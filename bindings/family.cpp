@@ -56,7 +56,8 @@ struct table<car::cal_options> {
 template <>
 struct table<car::product_of_experts_options> {
     using of = car::product_of_experts_options;
-    static constexpr std::tuple options{option{"strength", &of::strength}, option{"ignore_index", &of::ignore_index},
+    static constexpr std::tuple options{option{"strength", &of::strength}, option{"formula", &of::formula},
+                                        option{"smoothing", &of::smoothing}, option{"ignore_index", &of::ignore_index},
                                         option{"reduction", &of::reduction}};
 };
 template <>
@@ -68,7 +69,8 @@ struct table<car::rubi_options> {
 template <>
 struct table<car::learned_mixin_options> {
     using of = car::learned_mixin_options;
-    static constexpr std::tuple options{option{"entropy_weight", &of::entropy_weight}, option{"ignore_index", &of::ignore_index},
+    static constexpr std::tuple options{option{"entropy_weight", &of::entropy_weight}, option{"formula", &of::formula},
+                                        option{"smoothing", &of::smoothing}, option{"ignore_index", &of::ignore_index},
                                         option{"reduction", &of::reduction}};
 };
 template <>
@@ -386,7 +388,8 @@ void bind_losses(py::module_& module) {
             return car::cal(in.matrix(0), in.matrix(1), in.labels(2), o, in.template arrays<all>(&all::grad_p, &all::grad_c));
         });
     bind_member<car::product_of_experts_options, car::product_of_experts_result, 3>(
-        module, "product_of_experts", {{{"p", matrix, true}, {"bias", matrix, true}, {"labels", labels}}}, {},
+        module, "product_of_experts", {{{"p", matrix, true}, {"bias", matrix, true}, {"labels", labels}}},
+        {{"grad_smoothing", &car::product_of_experts_result::grad_smoothing}},
         R"(Product of experts: CE(p + strength bias, label), bias the logarithms of a biased expert's probabilities.
 
 >>> round(car.product_of_experts([[1.0, 0.0]], [[-1.0, 0.0]], [0]).value, 6)
@@ -417,7 +420,9 @@ void bind_losses(py::module_& module) {
         });
     bind_member<car::learned_mixin_options, car::learned_mixin_result, 4>(
         module, "learned_mixin", {{{"p", matrix, true}, {"bias", matrix, true}, {"gate", vector, true}, {"labels", labels}}},
-        {{"cross_entropy", &car::learned_mixin_result::cross_entropy}, {"entropy", &car::learned_mixin_result::entropy}},
+        {{"cross_entropy", &car::learned_mixin_result::cross_entropy},
+         {"entropy", &car::learned_mixin_result::entropy},
+         {"grad_smoothing", &car::learned_mixin_result::grad_smoothing}},
         R"(Learned mixin: CE(p + g bias, label) + entropy_weight H(softmax(g bias)), g = softplus(gate), gate: N.
 )",
         []<class T>(const views<T, 4>& in, const car::learned_mixin_options& o) {

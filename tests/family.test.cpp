@@ -49,6 +49,9 @@ struct given {
     }
     car::matrix_view<const T> in(std::size_t a) const { return laid_out<const T>(inputs[a].data(), a); }
     car::vector_view<const T> vector(std::size_t a) const { return inputs[a]; }
+    void below_zero(std::size_t a) { // logarithms of probabilities
+        for (T& v : inputs[a]) v = static_cast<T>(-std::abs(static_cast<double>(v)));
+    }
     car::matrix_view<T> grad(std::size_t a) { return laid_out<T>(in_place ? inputs[a].data() : gradients[a].data(), a); }
 
     /// The arrays that every member has, and the gradients of the inputs in their order.
@@ -288,6 +291,24 @@ std::vector<member<T>> members() {
             pairing_member<T>("logit_pairing, cosine", car::pairing::cosine)};
 }
 
+/// The published program of the product of experts and of the learned mixin: an answer is a pair of logarithms, of its being right and
+/// wrong, to which the expert's are added.
+expected answers_reference(const row_inputs& x, std::size_t y, const dual& g, double entropy_weight, const dual& s = 0.25) {
+    using namespace reference;
+    const dual one = 1.0, classes(static_cast<double>(x[0].size()));
+    dual loss, entropy;
+    wide most = 0;
+    for (std::size_t k = 0; k != x[0].size(); ++k) {
+        const dual b = exp(x[1][k]), yes = g * log(b + s), no = g * log(one - b + s);
+        const dual right = log_sigmoid(x[0][k]) + yes, wrong = log_sigmoid(-x[0][k]) + no, norm = log(exp(right) + exp(wrong));
+        loss = loss + (k == y ? norm - right : norm - wrong);
+        const dual both = log(exp(yes) + exp(no)), first = yes - both, second = no - both;
+        entropy = entropy - (exp(first) * first + exp(second) * second) / classes;
+        most += magnitude(x[0][k].v) + magnitude(yes.v) + magnitude(no.v) + magnitude(g.v);
+    }
+    return {{loss, dual(entropy_weight) * entropy}, most};
+}
+
 /// What the published programs compute, with what they add to the formula.
 template <class T>
 std::vector<member<T>> published_members() {
@@ -296,6 +317,28 @@ std::vector<member<T>> published_members() {
             fusion_member<T>("cf_vqa, harmonic", car::fusion::harmonic, published),
             fusion_member<T>("cf_vqa, gate", car::fusion::gate, published),
             pairing_member<T>("logit_pairing, cosine", car::pairing::cosine, published),
+            {"product_of_experts",
+             {0, 0},
+             2,
+             [](given<T>& g) -> car::family_result {
+                 using arrays = car::product_of_experts_arrays<T>;
+                 g.below_zero(1);
+                 return car::product_of_experts(g.in(0), g.in(1), g.labels,
+                                                {.strength = 0.5, .formula = published, .smoothing = 0.25, .reduction = g.reduction},
+                                                g.template arrays<arrays>(&arrays::grad_p, &arrays::grad_bias));
+             },
+             [](const row_inputs& x, std::size_t y) { return answers_reference(x, y, 0.5, 0); }},
+            {"learned_mixin",
+             {0, 0, 1},
+             3,
+             [](given<T>& g) -> car::family_result {
+                 using arrays = car::learned_mixin_arrays<T>;
+                 g.below_zero(1);
+                 return car::learned_mixin(g.in(0), g.in(1), g.vector(2), g.labels,
+                                           {.entropy_weight = 0.75, .formula = published, .smoothing = 0.25, .reduction = g.reduction},
+                                           g.template arrays<arrays>(&arrays::grad_p, &arrays::grad_bias, &arrays::grad_gate));
+             },
+             [](const row_inputs& x, std::size_t y) { return answers_reference(x, y, reference::log1p(reference::exp(x[2][0])), 0.75); }},
             {"counterfactual_entropy, not the label",
              {0},
              1,
@@ -468,6 +511,30 @@ TEST_CASE_TEMPLATE("as published: values and gradients of the programs' formulas
                 g.reduction = car::reduction::sum;
                 check(m, g);
             }
+    // The smoothing's gradient, of a sum over rows.
+    given<double> g = make(published_members<double>()[4], 3, 5, 2.0, random);
+    g.inputs.push_back({0.5, -1, 2});
+    g.below_zero(1);
+    const car::matrix_view<const double> P = g.in(0), B(g.inputs[1].data(), 3, 5);
+    const dual s(0.25, 1, 1);
+    wide of_product = 0, of_mixin = 0;
+    for (std::size_t i = 0; i != 3; ++i) {
+        const row_inputs x = row_of(g, i);
+        const auto y = static_cast<std::size_t>(g.labels[i]);
+        of_product += static_cast<wide>(g.upstream[i]) * sum_of(answers_reference(x, y, 1.0, 0, s)).d;
+        of_mixin += static_cast<wide>(g.upstream[i]) *
+                    sum_of(answers_reference(x, y, reference::detached(reference::log1p(reference::exp(x[2][0]))), 0.75, s)).d;
+    }
+    constexpr auto published = car::formula::as_published;
+    CHECK(car::product_of_experts(P, B, g.labels, {.formula = published, .smoothing = 0.25, .reduction = car::reduction::sum},
+                                  {.upstream = g.upstream})
+              .grad_smoothing == doctest::Approx(static_cast<double>(of_product)).epsilon(1e-13));
+    CHECK(car::learned_mixin(P, B, g.vector(2), g.labels,
+                             {.entropy_weight = 0.75, .formula = published, .smoothing = 0.25, .reduction = car::reduction::sum},
+                             {.upstream = g.upstream})
+              .grad_smoothing == doctest::Approx(static_cast<double>(of_mixin)).epsilon(1e-13));
+    CHECK(message_of([&] { car::product_of_experts(P, B, g.labels, {.smoothing = 0.25}); }) ==
+          "car::product_of_experts: smoothing is given, expected formula::as_published");
     // Where the difference shows: a class below the floor, a sure label.
     const double p[1][3] = {{60, 0, 0}}, q[1][3] = {{-50, 0, 0}};
     const std::vector sure{0};

@@ -146,7 +146,7 @@ TEST_CASE_TEMPLATE("decompose and fusion_effect", T, float, double) {
                             CHECK(z[k] == low);
                             continue;
                         }
-                        const dual x(0.25), p(wide(a[k])), q(wide(b[k])), v(wide(c[k]));
+                        const dual x(0.25), p{wide(a[k])}, q{wide(b[k])}, v{wide(c[k])};
                         const dual fact = k == 3 ? log(dual(1e-12)) : h(p, q, v), partly = h(x, q, x), nothing = h(x, x, x);
                         CHECK(within(z[k], effect(fact, partly, nothing), 16,
                                      magnitude(fact.v) + magnitude(partly.v) + magnitude(nothing.v)));

@@ -69,6 +69,14 @@ struct family_call {
     }
 };
 
+/// An expert's smoothing is what as_published has, and is not negative.
+template <class Options>
+void check_smoothing(const checker& check, const Options& options) {
+    if (!(std::isfinite(options.smoothing) && options.smoothing >= 0))
+        check.fail("smoothing is " + std::to_string(options.smoothing) + ", expected a finite number that is not negative");
+    check.require(options.smoothing == 0 || options.formula == formula::as_published, "smoothing is given, expected formula::as_published");
+}
+
 /// N numbers as a matrix of one column.
 template <class T>
 matrix_view<T> column(const vector_view<T>& v) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "../detail/fusion.hpp"   // h(p, q, v)
-#include "../detail/logit_op.hpp" // shapes and loops
+#include "../detail/arithmetic.hpp" // compensated_sum
+#include "../detail/fusion.hpp"     // h(p, q, v)
+#include "../detail/logit_op.hpp"   // shapes and loops
 
 namespace car::inline CAR_ABI {
 

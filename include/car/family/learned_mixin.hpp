@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "../detail/expert.hpp"   // an answer alone
 #include "../detail/family.hpp"   // the checks and rows of every member
 #include "../detail/logistic.hpp" // softplus and its slope
 
@@ -8,6 +9,8 @@ namespace car::inline CAR_ABI {
 
 struct learned_mixin_options {
     double entropy_weight = 0; ///< of the entropy of the scaled bias: learned mixin + H where it is not 0
+    enum formula formula = formula::exact;
+    double smoothing = 0; ///< as_published: added to the expert's probabilities, and learnt
     std::int64_t ignore_index = -100;
     enum reduction reduction = reduction::mean;
 };
@@ -24,17 +27,20 @@ struct learned_mixin_arrays {
 };
 
 struct learned_mixin_result : family_result {
-    double cross_entropy = 0; ///< of p + g bias
-    double entropy = 0;       ///< of softmax(g bias), without its weight
+    double cross_entropy = 0;  ///< of p + g bias
+    double entropy = 0;        ///< of softmax(g bias), without its weight
+    double grad_smoothing = 0; ///< as_published: d value / d smoothing; with reduction::none, of the sum of upstream row_loss
 };
 
 namespace kernel {
 
 struct learned_mixin_row {
-    double entropy_weight;
+    const learned_mixin_options& options;
 
     template <class T>
-    scalar_row::family_terms<2> operator()(const scalar_row::family_row<T, 3>& row) const noexcept {
+    scalar_row::family_terms<3> operator()(const scalar_row::family_row<T, 3>& row) const noexcept {
+        if (options.formula == formula::as_published) return answers(row);
+        const double entropy_weight = options.entropy_weight;
         using Difference = typename scalar_row::family_row<T, 3>::difference;
         const double opening = row(2, 0), g = detail::softplus(opening);
         const auto scaled = [&](std::ptrdiff_t k) { return row(1, k) == -detail::infinity ? -detail::infinity : g * row(1, k); };
@@ -42,9 +48,9 @@ struct learned_mixin_row {
             const double p = row(0, k);
             return p == -detail::infinity ? Difference{p} : detail::difference<Difference>(p, -scaled(k));
         });
-        if (mixed.what() != fault::none) return scalar_row::refused<2>(mixed.what());
+        if (mixed.what() != fault::none) return scalar_row::refused<3>(mixed.what());
         const auto bias = scalar_row::predict<Difference>(row.classes(), scaled);
-        if (bias.what() != fault::none) return scalar_row::refused<2>(bias.what());
+        if (bias.what() != fault::none) return scalar_row::refused<3>(bias.what());
 
         // Measured from the likeliest class, and from the label: what is left of a sure row is not lost.
         const double likeliest = row(1, bias.whole.peak), of_label = bias.is_masked(row.label) ? 0 : row(1, row.label);
@@ -70,7 +76,33 @@ struct learned_mixin_row {
         const double slope_of_gate = to_gate.value() * detail::sigmoid(opening);
         row.put(2, 0, slope_of_gate);
         const double cross_entropy = mixed.surprise(row.label), h = entropy.value();
-        return {entropy_weight == 0 ? cross_entropy : cross_entropy + entropy_weight * h, {cross_entropy, h}};
+        return {entropy_weight == 0 ? cross_entropy : cross_entropy + entropy_weight * h, {cross_entropy, h, 0}};
+    }
+
+  private:
+    /// Every answer alone: the sum of their cross-entropies, and the mean of the scaled expert's entropies.
+    template <class T>
+    scalar_row::family_terms<3> answers(const scalar_row::family_row<T, 3>& row) const noexcept {
+        const double opening = row(2, 0), g = detail::softplus(opening), share = 1 / static_cast<double>(row.classes());
+        detail::compensated_sum value, entropy, to_gate, to_smoothing;
+        for (std::ptrdiff_t k = 0; k != row.classes(); ++k) {
+            const detail::answer expert(row(1, k), options.smoothing);
+            const bool right = k == row.label;
+            const double said = g * expert.log_odds, z = row(0, k) + said;
+            if (!(z < detail::infinity && std::isfinite(said))) return scalar_row::refused<3>(fault::not_finite);
+            const double yes = detail::sigmoid(said), no = detail::sigmoid(-said);
+            value.add(detail::binary_entropy(z, right));
+            entropy.add(share * (yes * detail::softplus(-said) + no * detail::softplus(said)));
+            const double slope = detail::binary_slope(z, right);
+            const double along = slope - options.entropy_weight * share * said * yes * no; // d row / d said
+            to_gate.add(along * expert.log_odds);
+            to_smoothing.add(along * g * expert.to_smoothing);
+            row.put(0, k, slope);
+            row.put(1, k, along * g * expert.to_bias);
+        }
+        row.put(2, 0, to_gate.value() * detail::sigmoid(opening));
+        const double cross_entropy = value.value(), h = entropy.value();
+        return {cross_entropy + options.entropy_weight * h, {cross_entropy, h, to_smoothing.value()}};
     }
 };
 
@@ -89,8 +121,9 @@ struct learned_mixin_row {
 /// Numerics  M the largest |g bias|: as car::rubi. p or bias NaN or +inf, gate NaN or +inf: the row NaN, reported; -inf in p or bias:
 ///           class masked.
 /// Cost      seven passes over a row; allocates nothing.
-/// Source    Clark et al. 2019, Don't Take the Easy Way Out. Their published program mixes answer by answer, of
-///           sigmoids, after adding a learnt constant to the probabilities; the softmax here is the paper's.
+/// Source    Clark et al. 2019, Don't Take the Easy Way Out. as_published is their program for VQA, where each answer has a sigmoid of
+///           its own: the sum over answers of the cross-entropy of sigmoid(p + g l), l = log(b + s) - log(1 - b + s), b = exp(bias), s
+///           the smoothing, which learns, and entropy_weight times the mean over answers of the entropy of sigmoid(g l); bias at most 0.
 template <matrix P>
     requires logit<scalar_of<const P>> learned_mixin_result learned_mixin(const P& p, input<scalar_of<const P>> bias,
                                                                           vector_view<const std::type_identity_t<scalar_of<const P>>> gate,
@@ -104,8 +137,10 @@ template <matrix P>
                                                {"gate", detail::column(gate), "grad_gate", detail::column(arrays.grad_gate), 1}}},
                                              labels, options, arrays);
         call.check.finite("entropy_weight", options.entropy_weight);
-        return call.template run<learned_mixin_result>(kernel::learned_mixin_row{options.entropy_weight},
-                                                       &learned_mixin_result::cross_entropy, &learned_mixin_result::entropy);
+        detail::check_smoothing(call.check, options);
+        using result = learned_mixin_result;
+        return call.template run<result>(kernel::learned_mixin_row{options}, &result::cross_entropy, &result::entropy,
+                                         kernel::family_term<result>{&result::grad_smoothing, std::true_type()});
     }
 
 } // namespace car::inline CAR_ABI

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "../detail/expert.hpp" // an answer alone
 #include "../detail/family.hpp" // the checks and rows of every member
 
 namespace car::inline CAR_ABI {
 
 struct product_of_experts_options {
     double strength = 1; ///< of the bias
+    enum formula formula = formula::exact;
+    double smoothing = 0; ///< as_published: added to the expert's probabilities, and learnt
     std::int64_t ignore_index = -100;
     enum reduction reduction = reduction::mean;
 };
@@ -21,28 +24,50 @@ struct product_of_experts_arrays {
     vector_view<const term_of<T>> sample_weight = {}; ///< N
 };
 
-struct product_of_experts_result : family_result {};
+struct product_of_experts_result : family_result {
+    double grad_smoothing = 0; ///< as_published: d value / d smoothing; with reduction::none, of the sum of upstream row_loss
+};
 
 namespace kernel {
 
 struct product_of_experts_row {
-    double strength;
+    const product_of_experts_options& options;
 
     template <class T>
-    scalar_row::family_terms<0> operator()(const scalar_row::family_row<T, 2>& row) const noexcept {
+    scalar_row::family_terms<1> operator()(const scalar_row::family_row<T, 2>& row) const noexcept {
+        if (options.formula == formula::as_published) return answers(row);
+        const double strength = options.strength;
         using Difference = typename scalar_row::family_row<T, 2>::difference;
         const auto product = scalar_row::predict<Difference>(row.classes(), [&](std::ptrdiff_t k) {
             const double p = row(0, k), bias = row(1, k);
             if (p == -detail::infinity || bias == -detail::infinity) return Difference{-detail::infinity};
             return detail::difference<Difference>(p, -strength * bias);
         });
-        if (product.what() != fault::none) return scalar_row::refused<0>(product.what());
+        if (product.what() != fault::none) return scalar_row::refused<1>(product.what());
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k) {
             const double slope = product.slope(k, row.label);
             row.put(0, k, slope);
             row.put(1, k, strength * slope);
         }
-        return {product.surprise(row.label)};
+        return {product.surprise(row.label), {0}};
+    }
+
+  private:
+    /// Every answer alone: the sum of their cross-entropies.
+    template <class T>
+    scalar_row::family_terms<1> answers(const scalar_row::family_row<T, 2>& row) const noexcept {
+        detail::compensated_sum value, to_smoothing;
+        for (std::ptrdiff_t k = 0; k != row.classes(); ++k) {
+            const detail::answer expert(row(1, k), options.smoothing);
+            const bool right = k == row.label;
+            const double z = row(0, k) + options.strength * expert.log_odds, slope = detail::binary_slope(z, right);
+            if (!(z < detail::infinity)) return scalar_row::refused<1>(fault::not_finite);
+            value.add(detail::binary_entropy(z, right));
+            to_smoothing.add(slope * options.strength * expert.to_smoothing);
+            row.put(0, k, slope);
+            row.put(1, k, slope * options.strength * expert.to_bias);
+        }
+        return {value.value(), {to_smoothing.value()}};
     }
 };
 
@@ -53,7 +78,9 @@ product_of_experts_result product_of_experts(const char* op, const char* name, c
     const detail::family_call<T, 2> call(op, {{{"p", p, "grad_p", arrays.grad_p}, {name, bias, "grad_bias", arrays.grad_bias}}}, labels,
                                          options, arrays);
     call.check.finite("strength", options.strength);
-    return call.template run<product_of_experts_result>(product_of_experts_row{options.strength});
+    detail::check_smoothing(call.check, options);
+    using result = product_of_experts_result;
+    return call.template run<result>(product_of_experts_row{options}, family_term<result>{&result::grad_smoothing, std::true_type()});
 }
 
 } // namespace kernel
@@ -68,8 +95,9 @@ product_of_experts_result product_of_experts(const char* op, const char* name, c
 /// Numerics  as car::cal; strength bias as rounded to double is meant. A class of -inf in p or bias is masked; NaN or +inf in either:
 ///           the row NaN, reported.
 /// Cost      four passes over a row; allocates nothing.
-/// Source    Clark et al. 2019, Don't Take the Easy Way Out; Hinton 2002. Their published program for VQA takes this
-///           product answer by answer, of sigmoids.
+/// Source    Clark et al. 2019, Don't Take the Easy Way Out; Hinton 2002. as_published is their program for VQA, where each answer has
+///           a sigmoid of its own: the sum over answers of the cross-entropy of sigmoid(p + log(b + s) - log(1 - b + s)), b = exp(bias),
+///           s the smoothing, which learns; bias at most 0.
 template <matrix P>
     requires logit<scalar_of<const P>>
         product_of_experts_result product_of_experts(const P& p, input<scalar_of<const P>> bias, const label_view& labels,
@@ -98,6 +126,7 @@ template <matrix P>
         const matrix_view<const T> logits = view(p);
         check.shape(detail::footprint_of("log_prior", log_prior), logits.cols, 1);
         check.require(!arrays.grad_bias, "grad_bias is given, expected none: log_prior is a constant");
+        check.require(options.formula == formula::exact, "formula is as_published, expected exact: there is no other");
         const matrix_view<const T> every_row(log_prior.data, logits.rows, logits.cols, 0, log_prior.stride);
         return kernel::product_of_experts<T>("logit_adjusted", "log_prior", logits, every_row, labels, options, arrays);
     }

@@ -47,7 +47,7 @@ struct xerm_row {
         if (options.formula == formula::as_published) {
             const double f = detail::exp(options.gamma * of_f), cf = detail::exp(options.gamma * of_cf);
             share = cf / (cf + f + published_floor);
-            rest = 1 - share;
+            rest = (f + published_floor) / (cf + f + published_floor);
         }
         detail::compensated_sum distilled;
         for (std::ptrdiff_t k = 0; k != row.classes(); ++k)
