@@ -817,6 +817,7 @@ TEST_CASE("irm and v_rex against their formulas in 113 bits") {
     CHECK(std::isfinite(w.gradient[4])); // environment 2 owes nothing to it
     CHECK(car::irm(car::matrix_view<const double>(w.p.data(), 0, 4), std::vector<int>(), std::vector<int>()).value == 0);
     CHECK(message_of([&] { car::irm(w.in(), w.labels, std::vector(9, 9)); }) == "car::irm: environment of row 0 is 9, expected 0 to 8");
+    CHECK(message_of([&] { car::irm(w.in(), w.labels, std::vector(8, 0)); }) == "car::irm: environments has shape 8 x 1, expected 9 x 1");
     CHECK(message_of([&] { car::v_rex(w.in(), w.labels, w.environments, {.reduction = car::reduction::none}); }) ==
           "car::v_rex: reduction is none, expected mean or sum: a row has no loss of its own");
 }

@@ -28,7 +28,8 @@ template <class T, class Objective>
 environments_result over_environments(const family_call<T, 1>& call, const label_view& groups, Objective objective) {
     const matrix_view<const T> none;
     const kernel::scalar_row::batch<T> rows{call.rows.inputs[0], none, call.rows.labels, call.rows.options, call.rows.arrays};
-    call.check.require(groups.size() == rows.size(), "environments has another size than labels");
+    call.check.shape(footprint_of("environments", groups), rows.size(), 1);
+    call.check.separate({{footprint_of("grad_p", call.rows.gradients[0])}}, {footprint_of("environments", groups)});
     std::int64_t most = -1;
     for (std::ptrdiff_t i = 0; i != rows.size(); ++i) {
         if (groups[i] < 0 || groups[i] >= rows.size())

@@ -45,7 +45,7 @@ inline fault first_fault(fault one, fault other) {
     return one != fault::none ? one : other;
 }
 
-/// The refusal of a row. A NaN that no other check has seen is one.
+/// What a row without an answer gives.
 template <std::size_t Terms>
 family_terms<Terms> refused(fault what) {
     family_terms<Terms> result{detail::no_number, {}, what};
