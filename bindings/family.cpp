@@ -17,6 +17,8 @@
 #include <car/family/v_rex.hpp>
 #include <car/family/xerm.hpp>
 
+#include <pybind11/typing.h>
+
 #include <list>
 
 namespace binding {
@@ -530,7 +532,7 @@ Errors
 A class with p < max p + log(plausibility) is masked.
 
 >>> car.guidance([[1.0, 0.0, -9.0]], [[0.0, 0.0, 0.0]], strength=0.5, plausibility=0.01)
-array([[1.5, 0. , -inf]])
+array([[ 1.5,  0. , -inf]])
 )" + shared,
         like_input,
         []<class T>(T, const auto& in, const array& d, const std::array<car::matrix_view<T>, 1>& z, const car::guidance_options& o) {
@@ -628,8 +630,12 @@ void bind_family(py::module_& module) {
             "count", [](const family_result& r) { return r.base.count; }, "Rows that are not ignored.")
         .def_property_readonly(
             "status", [](const family_result& r) { return r.base.status; }, "Which row, if any, has no answer.")
-        .def_readonly("terms", &family_result::terms, "Its terms by name, reduced as the value is.")
-        .def_readonly("gradients", &family_result::gradients, "Gradients by name; None where none was asked for.")
+        .def_property_readonly(
+            "terms", [](const family_result& r) { return py::reinterpret_borrow<py::typing::Dict<py::str, py::float_>>(r.terms); },
+            "Its terms by name, reduced as the value is.")
+        .def_property_readonly(
+            "gradients", [](const family_result& r) { return py::reinterpret_borrow<py::typing::Dict<py::str, py::object>>(r.gradients); },
+            "Gradients by name; None where none was asked for.")
         .def_readonly("row_loss", &family_result::row_loss, "N, or None.");
     define(
         result, "__getattr__",

@@ -6,7 +6,7 @@ The compiled half of car. Import car.
 from __future__ import annotations
 import numpy.typing
 import typing
-__all__: list[str] = ['EffectAccumulator', 'EffectResult', 'LossHvpResult', 'LossResult', 'NoiseFill', 'OcclusionFactors', 'RowStatus', 'config', 'corrected_softmax', 'corrected_softmax_vjp', 'effect', 'erase', 'erase_vjp', 'log_softmax', 'log_sum_exp', 'loss', 'loss_hvp', 'loss_options', 'mean_effect', 'occlude', 'occlusion_factors_of', 'softmax']
+__all__: list[str] = ['EffectAccumulator', 'EffectResult', 'FamilyResult', 'LossHvpResult', 'LossResult', 'NoiseFill', 'OcclusionFactors', 'RowStatus', 'cal', 'cf_vqa', 'config', 'corrected_softmax', 'corrected_softmax_vjp', 'counterfactual_entropy', 'decompose', 'deconfounded', 'deconfounded_vjp', 'dragonnet', 'effect', 'erase', 'erase_vjp', 'fusion_effect', 'guidance', 'guidance_vjp', 'irm', 'learned_mixin', 'log_softmax', 'log_sum_exp', 'logit_adjusted', 'logit_adjustment', 'logit_pairing', 'loss', 'loss_hvp', 'loss_options', 'mean_effect', 'occlude', 'occlusion_factors_of', 'product_of_experts', 'rubi', 'softmax', 'v_rex', 'xerm']
 class LossOptions(typing.TypedDict, total=False):
     """The options of `loss`, for functions that pass them on."""
 
@@ -313,6 +313,87 @@ class OcclusionFactors:
         """
         Share of the frames with an actor in which it is occluded.
         """
+class FamilyResult:
+    """
+    A loss of the family: its value, terms, and the arrays that were asked for.
+    """
+    def __getattr__(self, name: str) -> typing.Any:
+        """
+        A term or a gradient by its name.
+        """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def count(self) -> int:
+        """
+        Rows that are not ignored.
+        """
+    @property
+    def gradients(self) -> dict:
+        """
+        Gradients by name; None where none was asked for.
+        """
+    @property
+    def row_loss(self) -> typing.Any:
+        """
+        N, or None.
+        """
+    @property
+    def status(self) -> RowStatus:
+        """
+        Which row, if any, has no answer.
+        """
+    @property
+    def terms(self) -> dict:
+        """
+        Its terms by name, reduced as the value is.
+        """
+    @property
+    def value(self) -> float:
+        """
+        The loss; NaN with reduction='none'.
+        """
+    @property
+    def weight(self) -> float:
+        """
+        Sum of the rows' weights.
+        """
+def cal(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, strength: float = 1.0, factual_weight: float = 1.0, corrected_weight: float = 1.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+    """
+    Counterfactual Attention Learning: factual_weight CE(p, label) + corrected_weight CE(p - strength c, label).
+    
+    >>> round(car.cal([[1.0, 0.0]], [[0.5, 0.5]], [0]).value, 6)
+    0.626523
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
+    """
+def cf_vqa(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, v: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, fusion: typing.Literal['sum', 'harmonic', 'gate'] = 'sum', constant: float = 0.0, question_weight: float = 1.0, vision_weight: float = 1.0, divergence_weight: float = 1.0, formula: typing.Literal['exact', 'as_published'] = 'exact', ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_q: bool | typing.Any = None, grad_v: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+    """
+    Counterfactual VQA: CE(h, label) + question_weight CE(q, label) + vision_weight CE(v, label) + divergence_weight CE(softmax(h), h*).
+    
+        h = fusion(p, q, v),   h* = fusion(constant, q, constant); from the last term only the constant learns (`grad_constant`)
+        sum: log sigmoid(p + q + v);   harmonic: log(Z / (1 + Z)), Z = sigmoid(p) sigmoid(q) sigmoid(v);   gate: p sigmoid(q)
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
+    """
 def config() -> dict[str, typing.Any]:
     """
     Version, backends, instruction set and compiler of the compiled half.
@@ -350,6 +431,75 @@ def corrected_softmax_vjp(y: numpy.typing.ArrayLike, upstream: numpy.typing.Arra
     >>> y = car.corrected_softmax([[1.0, 1.0]], [[0.0, 0.0]])
     >>> car.corrected_softmax_vjp(y, [[1.0, 0.0]], grad_c=False)
     (array([[ 0.25, -0.25]]), None)
+    """
+def counterfactual_entropy(p: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, target: typing.Literal['not_label', 'uniform', 'uniform_others'] = 'not_label', formula: typing.Literal['exact', 'as_published'] = 'exact', ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+    """
+    Cross-entropy of a counterfactual sample: -log(1 - P[label]), or that against a uniform target over all or all other classes.
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
+    """
+def decompose(fact: numpy.typing.ArrayLike, partly: numpy.typing.ArrayLike, nothing: numpy.typing.ArrayLike, *, part: typing.Literal['total', 'first', 'second'] = 'first', out: bool | typing.Any = None) -> typing.Any:
+    """
+    Effects as differences of logits: fact - nothing ('total'), fact - partly ('first'), partly - nothing ('second').
+    
+    Scene graphs: TE, TDE, NIE. Counterfactual VQA: TE, TIE, NDE.
+    
+    Shapes
+        every input, and out, the result: N x C, or C, of one type; float32, float64, bfloat16 or float16, in any strides. out may be an input.
+    Units
+        logits.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    """
+def deconfounded(x: numpy.typing.ArrayLike, w: numpy.typing.ArrayLike, *, direction: numpy.typing.ArrayLike | None = None, heads: int = 2, scale: float = 16.0, gamma: float = 0.03125, strength: float = 0.0, out: bool | typing.Any = None) -> typing.Any:
+    """
+    De-confounded classifier: multi-head normalised weights; with strength, the effect of x along `direction` taken away.
+    
+        y = (scale / heads) sum_h w^h . (x^h / |x^h| - strength cos(x^h, d^h) d^h / |d^h|) / (|w^h| + gamma)
+    
+    Shapes
+        x: N x D features, w: C x D, direction: D; out, the result: N x C.
+    Units
+        logits.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    """
+def deconfounded_vjp(x: numpy.typing.ArrayLike, w: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, *, heads: int = 2, scale: float = 16.0, gamma: float = 0.03125, strength: float = 0.0, grad_x: bool | typing.Any = None, grad_w: bool | typing.Any = None) -> tuple[typing.Any, typing.Any]:
+    """
+    Vector-Jacobian product of `car.deconfounded` with strength 0, as it is trained: (grad_x, grad_w).
+    
+    Shapes
+        x, grad_x: N x D; w, grad_w: C x D; upstream: N x C.
+    Units
+        those of upstream.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    """
+def dragonnet(y0: numpy.typing.ArrayLike, y1: numpy.typing.ArrayLike, propensity: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, treatment: numpy.typing.ArrayLike, *, treatment_weight: float = 1.0, targeted_weight: float = 1.0, epsilon: float = 0.0, formula: typing.Literal['exact', 'as_published'] = 'exact', reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_y0: bool | typing.Any = None, grad_y1: bool | typing.Any = None, grad_propensity: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+    """
+    DragonNet with targeted regularisation; propensity is a logit.
+    
+        (1 - t)(y - y0)^2 + t (y - y1)^2 + treatment_weight BCE(t, e) + targeted_weight (y - y_t - epsilon h)^2,   h = t/e - (1 - t)/(1 - e)
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
     """
 def effect(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', ignore_index: int = -100, scale: typing.Literal['probability', 'log_odds', 'logit', 'divergence'] = 'probability', draws: int = 1, resamples: int = 1000, seed: int = 0, first_row: int = 0, weights: numpy.typing.ArrayLike | None = None, clusters: numpy.typing.ArrayLike | None = None, row_effect: bool | typing.Any = None, row_draw_error: bool | typing.Any = None, class_effect: bool | typing.Any = None, backend: str | None = None) -> EffectResult:
     """
@@ -415,6 +565,74 @@ def erase_vjp(masks: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, f
     >>> car.erase_vjp([[0, 1]], [[1.0, 1.0]])[0]
     array([[1., 0.]])
     """
+def fusion_effect(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, v: numpy.typing.ArrayLike, *, fusion: typing.Literal['sum', 'harmonic', 'gate'] = 'sum', constant: float = 0.0, part: typing.Literal['total', 'first', 'second'] = 'first', formula: typing.Literal['exact', 'as_published'] = 'exact', out: bool | typing.Any = None) -> typing.Any:
+    """
+    What `car.cf_vqa` predicts with at test: the total ('total'), the total indirect ('first') or the direct ('second') effect.
+    
+    Shapes
+        every input, and out, the result: N x C, or C, of one type; float32, float64, bfloat16 or float16, in any strides. out may be an input.
+    Units
+        logits.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    """
+def guidance(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, *, d: numpy.typing.ArrayLike | None = None, strength: float = 1.0, plausibility: float | None = None, out: bool | typing.Any = None) -> typing.Any:
+    """
+    Contrastive guidance: p + strength (p - c), and + strength (p - d) where there is a second counterfactual d.
+    
+    A class with p < max p + log(plausibility) is masked.
+    
+    >>> car.guidance([[1.0, 0.0, -9.0]], [[0.0, 0.0, 0.0]], strength=0.5, plausibility=0.01)
+    array([[1.5, 0. , -inf]])
+    
+    Shapes
+        every input, and out, the result: N x C, or C, of one type; float32, float64, bfloat16 or float16, in any strides. out may be an input.
+    Units
+        logits.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    """
+def guidance_vjp(p: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, *, strength: float = 1.0, plausibility: float | None = None, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, grad_d: bool | typing.Any = None) -> tuple[typing.Any, typing.Any, typing.Any]:
+    """
+    Vector-Jacobian product of `car.guidance`: (grad_p, grad_c, grad_d); grad_d, True or an array, says that there was a d.
+    
+    Shapes
+        every input, and out, the result: N x C, or C, of one type; float32, float64, bfloat16 or float16, in any strides. out may be an input.
+    Units
+        logits.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    """
+def irm(p: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, environments: numpy.typing.ArrayLike, *, penalty_weight: float = 1.0, penalty: typing.Literal['square', 'halves'] = 'square', ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None) -> FamilyResult:
+    """
+    Invariant risk minimisation (IRMv1): the mean over environments of R + penalty_weight g^2, g = d R(w p)/dw at w = 1.
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
+    """
+def learned_mixin(p: numpy.typing.ArrayLike, bias: numpy.typing.ArrayLike, gate: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, entropy_weight: float = 0.0, formula: typing.Literal['exact', 'as_published'] = 'exact', smoothing: float = 0.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_bias: bool | typing.Any = None, grad_gate: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+    """
+    Learned mixin: CE(p + g bias, label) + entropy_weight H(softmax(g bias)), g = softplus(gate), gate: N.
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
+    """
 def log_softmax(p: numpy.typing.ArrayLike, *, temperature: float = 1.0, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
     """
     Logarithm of the softmax of each row of p / temperature.
@@ -444,6 +662,47 @@ def log_sum_exp(p: numpy.typing.ArrayLike, *, temperature: float = 1.0, out: boo
     
     >>> car.log_sum_exp([[0.0, 0.0], [1.0, float("-inf")]]).round(6)
     array([0.693147, 1.      ])
+    """
+def logit_adjusted(p: numpy.typing.ArrayLike, log_prior: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, strength: float = 1.0, formula: typing.Literal['exact', 'as_published'] = 'exact', smoothing: float = 0.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+    """
+    Logit adjustment: CE(p + strength log_prior, label), log_prior the logarithms of the classes' shares: C.
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
+    """
+def logit_adjustment(p: numpy.typing.ArrayLike, log_prior: numpy.typing.ArrayLike, *, strength: float = 1.0, out: bool | typing.Any = None) -> typing.Any:
+    """
+    Post-hoc logit adjustment: p - strength log_prior, log_prior: C.
+    
+    Shapes
+        every input, and out, the result: N x C, or C, of one type; float32, float64, bfloat16 or float16, in any strides. out may be an input.
+    Units
+        logits.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    """
+def logit_pairing(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, *, pairing: typing.Literal['squared', 'absolute', 'cosine'] = 'squared', formula: typing.Literal['exact', 'as_published'] = 'exact', reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+    """
+    Counterfactual logit pairing: how far the logits of a sample and of its counterfactual are apart.
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
     """
 def loss(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike | None, labels: numpy.typing.ArrayLike, *, alpha: float = 1.0, strength: float = 1.0, temperature: float = 1.0, logit_scale: float = 1.0, softcap: float | None = None, label_smoothing: float = 0.0, z_weight: float = 0.0, ignore_index: int = -100, kl_target: typing.Literal['prediction', 'label'] = 'prediction', flow: typing.Literal['full', 'stop_target', 'stop_counterfactual', 'stop_factual'] = 'full', reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', precision: typing.Literal['fast', 'accurate', 'highest'] = 'accurate', upstream: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, row_mask: numpy.typing.ArrayLike | None = None, class_mask: numpy.typing.ArrayLike | None = None, gradients: bool | typing.Literal['overwrite', 'accumulate'] = False, terms: bool = False, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, row_loss: bool | typing.Any = None, row_cross_entropy: bool | typing.Any = None, row_divergence: bool | typing.Any = None, lse_p: bool | typing.Any = None, lse_y: bool | typing.Any = None, predicted: bool | typing.Any = None, backend: str | None = None) -> LossResult:
     """
@@ -556,6 +815,39 @@ def occlusion_factors_of(coverage: numpy.typing.ArrayLike, boxes: numpy.typing.A
     Source
         OccludeNet, section 3.3.
     """
+def product_of_experts(p: numpy.typing.ArrayLike, bias: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, strength: float = 1.0, formula: typing.Literal['exact', 'as_published'] = 'exact', smoothing: float = 0.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_bias: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+    """
+    Product of experts: CE(p + strength bias, label), bias the logarithms of a biased expert's probabilities.
+    
+    >>> round(car.product_of_experts([[1.0, 0.0]], [[-1.0, 0.0]], [0]).value, 6)
+    0.693147
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
+    """
+def rubi(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, q_out: numpy.typing.ArrayLike | None, labels: numpy.typing.ArrayLike, *, question_weight: float = 1.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_q: bool | typing.Any = None, grad_q_out: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+    """
+    RUBi: CE(p sigmoid(q), label) + question_weight CE(q_out, label); q_out may be None with question_weight=0.
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
+    """
 def softmax(p: numpy.typing.ArrayLike, *, temperature: float = 1.0, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
     """
     Softmax of each row of p / temperature.
@@ -571,4 +863,36 @@ def softmax(p: numpy.typing.ArrayLike, *, temperature: float = 1.0, out: bool | 
     
     >>> car.softmax([[0.0, 0.0, float("-inf")]])
     array([[0.5, 0.5, 0. ]])
+    """
+def v_rex(p: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, environments: numpy.typing.ArrayLike, *, penalty_weight: float = 1.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None) -> FamilyResult:
+    """
+    Risk extrapolation: the mean of the environments' risks and penalty_weight times their variance.
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
+    """
+def xerm(p: numpy.typing.ArrayLike, factual: numpy.typing.ArrayLike, counterfactual: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, gamma: float = 2.0, formula: typing.Literal['exact', 'as_published'] = 'exact', ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+    """
+    Cross-domain empirical risk minimisation: w CE(softmax(counterfactual), p) + (1 - w) CE(p, label); the teachers are constants.
+    
+        w = CE(counterfactual, label)^gamma / (CE(counterfactual, label)^gamma + CE(factual, label)^gamma)
+    
+    Shapes
+        logits and their gradients: N x C, or C for one row, of one type; float32, float64, bfloat16 or float16, in any strides. labels: N
+        integers of any type. Numbers of rows: N. weight: C. upstream, sample_weight: N, of the terms' type.
+    Units
+        nats (of the outcome, squared, for `car.dragonnet`), as 64-bit floats, summed or averaged over rows that are not ignored, by weight.
+    Arrays
+        gradients=True makes every gradient; each output also takes True, or an array that is written, perhaps its own input. They are
+        attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
+    Errors
+        ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
     """
