@@ -667,6 +667,11 @@ TEST_CASE_TEMPLATE("every member: a masked label, and logits near the largest nu
     const auto undecided = car::xerm(p, sure, sure, std::vector{0});
     CHECK(std::isnan(undecided.value));
     CHECK(undecided.status == car::row_status{car::fault::not_finite, 0, 1});
+    // What is not read may be left out.
+    const std::vector second{1};
+    CHECK(car::rubi(p, p, {}, second, {.question_weight = 0}).value == car::rubi(p, p, sure, second, {.question_weight = 0}).value);
+    CHECK(car::cf_vqa(p, p, {}, second, {.fusion = car::fusion::gate}).value ==
+          car::cf_vqa(p, p, sure, second, {.fusion = car::fusion::gate}).value);
     // No row at all.
     const car::matrix_view<const double> none(nullptr, 0, 2);
     CHECK(car::cal(none, none, std::vector<int>()).value == 0);
