@@ -329,7 +329,7 @@ class FamilyResult:
         Rows that are not ignored.
         """
     @property
-    def gradients(self) -> dict:
+    def gradients(self) -> dict[str, typing.Any]:
         """
         Gradients by name; None where none was asked for.
         """
@@ -344,7 +344,7 @@ class FamilyResult:
         Which row, if any, has no answer.
         """
     @property
-    def terms(self) -> dict:
+    def terms(self) -> dict[str, float]:
         """
         Its terms by name, reduced as the value is.
         """
@@ -583,7 +583,7 @@ def guidance(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, *, d: numpy.t
     A class with p < max p + log(plausibility) is masked.
     
     >>> car.guidance([[1.0, 0.0, -9.0]], [[0.0, 0.0, 0.0]], strength=0.5, plausibility=0.01)
-    array([[1.5, 0. , -inf]])
+    array([[ 1.5,  0. , -inf]])
     
     Shapes
         every input, and out, the result: N x C, or C, of one type; float32, float64, bfloat16 or float16, in any strides. out may be an input.
