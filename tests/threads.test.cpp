@@ -98,6 +98,13 @@ TEST_CASE("rows and scalars have the same bits on any executor") {
         for (const int threads : {1, 2, 3, 8}) CHECK(answers(car::simd.threads(threads), given) == alone);
         const backwards order;
         CHECK(answers(car::simd.on(order), given) == alone);
+#if defined(_OPENMP)
+        const auto openmp = [](std::ptrdiff_t count, auto&& task) {
+#pragma omp parallel for schedule(dynamic) num_threads(3)
+            for (std::ptrdiff_t i = 0; i < count; ++i) task(i);
+        };
+        CHECK(answers(car::simd.on(openmp), given) == alone);
+#endif
     }
 }
 

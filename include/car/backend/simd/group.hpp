@@ -4,8 +4,10 @@
 #include "../scalar/loss.hpp" // batch, row_result
 #include "coefficients.hpp"   // what the rows are read for
 
-#include <cmath>   // std::frexp
-#include <cstring> // nothing is copied but bytes
+#include <algorithm> // std::min
+#include <atomic>    // a fence
+#include <cmath>     // std::frexp
+#include <cstdint>   // addresses
 
 namespace car::inline CAR_ABI::kernel::simd_row {
 
@@ -41,6 +43,9 @@ struct anchor {
     }
 };
 
+/// Gradients of so many numbers or more do not stay in a second-level cache: writing them around it saves reading what they replace.
+inline constexpr std::ptrdiff_t least_streamed = 1 << 18;
+
 /// What all rows of a call have in common.
 struct settings {
     double alpha, smoothing, z_weight;
@@ -48,36 +53,13 @@ struct settings {
     bool reads_c, wants_lse, wants_gradients;
     bool narrow; ///< may rows be computed in float?
     bool fast;
+    bool past_the_cache; ///< are gradients better written to memory than into the cache?
 };
 
 /// A row that is not ignored.
 struct wanted_row {
     std::ptrdiff_t row, label;
     double factor; ///< of its gradients
-};
-
-/// A row as the kernels read it: pieces of consecutive numbers of one type. Numbers that lie so in memory are not copied.
-template <class T, class Scalar>
-struct row_reader {
-    const scalar_row::logit_pairs<T, double>& row;
-    bool plain; ///< unit stride, and read as they are
-
-    row_reader(const scalar_row::logit_pairs<T, double>& pairs)
-        : row(pairs),
-          plain(std::is_same_v<T, Scalar> && pairs.values.stride == 1 && !pairs.valid && pairs.how.scale == 1 && pairs.how.rate == 0) {}
-
-    const Scalar* p(std::ptrdiff_t begin, std::ptrdiff_t count, Scalar* kept) const {
-        if constexpr (std::is_same_v<T, Scalar>)
-            if (plain) return row.values.data + begin;
-        for (std::ptrdiff_t k = 0; k != count; ++k) kept[k] = static_cast<Scalar>(row.p(begin + k));
-        return kept;
-    }
-    const Scalar* c(std::ptrdiff_t begin, std::ptrdiff_t count, Scalar* kept) const {
-        if constexpr (std::is_same_v<T, Scalar>)
-            if (plain && row.strength == 1 && row.counterfactual.stride == 1) return row.counterfactual.data + begin;
-        for (std::ptrdiff_t k = 0; k != count; ++k) kept[k] = static_cast<Scalar>(row.c(begin + k));
-        return kept;
-    }
 };
 
 /// A row of p - c, as doubles.
@@ -106,14 +88,6 @@ Scalar* direct(const vector_view<T>& gradient, std::ptrdiff_t begin) {
     else
         return nullptr;
 }
-/// Puts a piece of gradients where it belongs.
-template <class Scalar, class T>
-void put(const Scalar* from, const scalar_row::gradient_rows<T, double>& gradients, const vector_view<T>& to, std::ptrdiff_t begin,
-         std::ptrdiff_t count) {
-    if (!to) return;
-    for (std::ptrdiff_t k = 0; k != count; ++k) gradients.put(to, begin + k, static_cast<double>(from[k]));
-}
-
 /// A row of gradients that stands upright in a tile.
 template <class Scalar, class T>
 void put_column(const Scalar* from, const scalar_row::gradient_rows<T, double>& gradients, const vector_view<T>& to, std::ptrdiff_t count) {

@@ -61,7 +61,8 @@ loss_result loss_rows(const scalar_row::batch<T>& rows, const loss_options& opti
                        arrays.lse_p || arrays.lse_y || options.z_weight != 0,
                        arrays.grad_p || arrays.grad_c,
                        is_power_of_two(scale) && is_power_of_two(options.strength),
-                       options.precision == precision::fast};
+                       options.precision == precision::fast,
+                       rows.size() * rows.classes() >= least_streamed};
     const scalar_row::loss_call<T, double> call(rows, options, arrays);
     const row_blocks blocks(rows.size());
     scalar_row::loss_sums<double> sums[row_blocks::most];
