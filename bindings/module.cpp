@@ -42,6 +42,7 @@ PYBIND11_MODULE(_car, module) {
     binding::bind_attention(module);
     binding::bind_treatment(module);
     binding::bind_evaluate(module);
+    binding::bind_family(module);
     binding::define(module, "config", &binding::config,
                     "config() -> dict[str, typing.Any]\n\nVersion, backends, instruction set and compiler of the compiled half.");
 }

@@ -397,5 +397,6 @@ void bind_attention(py::module_& module);
 void bind_treatment(py::module_& module);
 void bind_evaluate(py::module_& module);
 void bind_image(py::module_& module);
+void bind_family(py::module_& module);
 
 } // namespace binding

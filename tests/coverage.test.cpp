@@ -4,6 +4,7 @@
 #include <car/corrected.hpp>
 #include <car/effect.hpp>
 #include <car/eigen.hpp>
+#include <car/family/cal.hpp>
 #include <car/loss.hpp>
 #include <car/softmax.hpp>
 
@@ -48,10 +49,17 @@ constexpr bool has_matmul = requires(const Backend& on, car::matrix_view<const d
     car::kernel::matmul(on, in, in, out, 1.0, car::gradients::overwrite);
 }; // what attention, the confounder dictionary, front-door attention and the interventions are made of, with softmax
 
+/// One member stands for all: they share their loop.
+template <class Backend, class T>
+constexpr bool has_family = requires(const Backend& on, car::kernel::family_rows<T, 2> rows, car::cal_options options) {
+    car::kernel::family<car::cal_result, T, 2, 1>(on, rows, {{&car::cal_result::corrected}}, car::kernel::cal_row{options});
+};
+
 template <class Backend>
 constexpr bool has_everything = has_loss<Backend, float>&& has_loss<Backend, double>&& has_softmax<Backend, float>&&
     has_softmax<Backend, double>&& has_corrected<Backend, float>&& has_corrected<Backend, double>&& has_effect<Backend, float>&&
-        has_effect<Backend, double>&& has_adjust<Backend, float>&& has_adjust<Backend, double>&& has_matmul<Backend>;
+        has_effect<Backend, double>&& has_adjust<Backend, float>&& has_adjust<Backend, double>&& has_matmul<Backend>&&
+            has_family<Backend, float>&& has_family<Backend, double>;
 
 struct no_backend : car::backend_base {};
 
@@ -72,9 +80,10 @@ static_assert(has_loss<own<car::simd_backend>, car::bfloat16> && !has_effect<own
 static_assert(has_everything<car::eigen_backend>);
 static_assert(has_loss<own<car::eigen_backend>, float> && has_softmax<own<car::eigen_backend>, float> &&
               has_corrected<own<car::eigen_backend>, float> && has_matmul<own<car::eigen_backend>>);
-static_assert(!has_effect<own<car::eigen_backend>, float>);
+static_assert(!has_effect<own<car::eigen_backend>, float> && !has_family<own<car::eigen_backend>, float>);
 static_assert(!has_loss<no_backend, float> && !has_softmax<no_backend, float> && !has_corrected<no_backend, float> &&
-              !has_effect<no_backend, float> && !has_adjust<no_backend, float> && !has_matmul<no_backend>);
+              !has_effect<no_backend, float> && !has_adjust<no_backend, float> && !has_matmul<no_backend> &&
+              !has_family<no_backend, float>);
 static_assert(car::backend<car::scalar_backend> && !car::backend<int>);
 
 } // namespace

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loss of Causal Action Recognition on real images under tracked occlusion: does it help, with which fill and which flow?
+#include "measure.hpp"
 #include "network.hpp"
 
 #include <car/effect.hpp>   // P_effect, intervals over seeds
-#include <car/evaluate.hpp> // accuracy, and its drop by class
+#include <car/evaluate.hpp> // the drop of the accuracy by class
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -66,18 +67,6 @@ trial make_trial(const garments& train, const garments& test, const configuratio
     }
     return t;
 }
-
-/// 1 for each row whose largest logit is the label's, else 0.
-std::vector<double> hits(const matrix& logits, const std::vector<int>& labels) {
-    std::vector<double> result(labels.size());
-    car::top_k(logits, labels, result);
-    return result;
-}
-double accuracy(const matrix& logits, const std::vector<int>& labels) { // per cent
-    return 100 * car::mean_effect(hits(logits, labels)).mean;
-}
-
-nlohmann::json interval(const car::estimate& e) { return {{"mean", e.mean}, {"lower", e.lower}, {"upper", e.upper}}; }
 
 /// On test images: what erasing the actor takes from the label's probability, and what heavy occlusion takes from the accuracy, by class.
 nlohmann::json effects_on_test(const trial& t, network& net) {

@@ -116,4 +116,29 @@ struct corrected_options {
     double temperature = 1;
 };
 
+/// What every member of the family returns. The terms of each are in a struct of its own.
+struct family_result {
+    double value = 0;       ///< sum or mean of the rows' losses by weight; NaN for reduction::none, 0 where no row counts
+    double weight = 0;      ///< sum of the rows' weights: what `mean` divides by
+    std::int64_t count = 0; ///< rows that are not ignored
+    row_status status = {};
+};
+
+/// Values as the formula has them, or with what the published program adds to it: see each member.
+enum class formula { exact, as_published };
+
+/// How the branches of a model of questions (q), images (v) and both (p) become one logit h. s is the sigmoid, Z = s(p) s(q) s(v).
+///
+///     sum        h = log s(p + q + v)      dh/dx = s(-(p + q + v))
+///     harmonic   h = log(Z / (1 + Z))      dh/dx = s(-x) / (1 + Z)
+///     gate       h = p s(q)                dh/dp = s(q),  dh/dq = p s(q) s(-q)        (RUBi's; there is no v)
+enum class fusion { sum, harmonic, gate };
+
+/// What the losses over environments return.
+struct environments_result : family_result {
+    double risk = 0;               ///< of the environments, summed or averaged over those that have a row
+    double penalty = 0;            ///< of the environments, without its weight
+    std::int64_t environments = 0; ///< that have a row
+};
+
 } // namespace car::inline CAR_ABI

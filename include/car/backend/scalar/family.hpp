@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "../../backend.hpp" // scalar_backend
+#include "batch.hpp"         // weight, upstream gradient and target of each row
+
+#include <array>   // the inputs of a row
+#include <cstddef> // std::size_t
+
+namespace car::inline CAR_ABI::kernel {
+
+/// A call of a member of the family: its inputs, N x C or N x 1, where their gradients go, and what it shares with the loss.
+template <class T, std::size_t Inputs>
+struct family_rows {
+    std::array<matrix_view<const T>, Inputs> inputs;
+    std::array<matrix_view<T>, Inputs> gradients;
+    targets<T> labels;
+    loss_options options;
+    loss_arrays<T> arrays;
+};
+
+/// Where a term of the result goes: reduced as the value is, or a gradient, which is a sum over the rows.
+template <class Result>
+struct family_term {
+    double Result::*field;
+    bool is_gradient = false;
+
+    family_term(double Result::*term) : field(term) {}
+    family_term(double Result::*term, std::true_type) : field(term), is_gradient(true) {}
+};
+
+namespace scalar_row {
+
+/// What a member makes of one row.
+template <std::size_t Terms>
+struct family_terms {
+    double value = 0;
+    std::array<double, Terms> terms = {};
+    fault what = fault::none;
+};
+
+/// An empty row comes before one that is not finite.
+inline fault first_fault(fault one, fault other) {
+    if (one == fault::masked_row || other == fault::masked_row) return fault::masked_row;
+    return one != fault::none ? one : other;
+}
+
+/// What a row without an answer gives.
+template <std::size_t Terms>
+family_terms<Terms> refused(fault what) {
+    family_terms<Terms> result{detail::no_number, {}, what};
+    result.terms.fill(detail::no_number);
+    return result;
+}
+
+/// One row as a member sees it. Gradients may lie where their inputs are: a column is read before it is written.
+template <class T, std::size_t Inputs>
+struct family_row {
+    using difference = exact_enough<T>;
+
+    std::array<vector_view<const T>, Inputs> inputs;
+    std::array<vector_view<T>, Inputs> gradients;
+    gradient_rows<T, double> sink; // its factor
+    std::ptrdiff_t index, label;
+    double upstream;
+
+    std::ptrdiff_t classes() const { return inputs[0].size; }
+    double operator()(std::size_t input, std::ptrdiff_t k) const { return static_cast<double>(inputs[input][k]); }
+    bool wants_gradients() const {
+        bool any = false;
+        for (const auto& gradient : gradients) any = any || gradient;
+        return any;
+    }
+    void put(std::size_t input, std::ptrdiff_t k, double slope) const {
+        sink.put(gradients[input], k, slope == 0 ? 0 : sink.factor * slope);
+    }
+    void fill(double value) const {
+        for (const auto& gradient : gradients)
+            for (std::ptrdiff_t k = 0; k != gradient.size; ++k) sink.put(gradient, k, value);
+    }
+};
+
+/// Logits that are made where they are read.
+template <class Difference, class Logit>
+struct composed {
+    using difference_type = Difference;
+    static constexpr bool has_counterfactual = false;
+
+    std::ptrdiff_t classes;
+    Logit logit;
+
+    std::ptrdiff_t size() const { return classes; }
+    Difference operator()(std::ptrdiff_t k) const { return {logit(k)}; }
+    bool is_masked(std::ptrdiff_t k) const { return detail::rounded((*this)(k)) == -infinity; }
+};
+
+/// The softmax of a row of composed logits, and the slopes of its cross-entropy.
+template <class Row>
+struct prediction {
+    Row row;
+    measured<Row> whole;
+
+    explicit prediction(const Row& logits) : row(logits), whole(row) {}
+
+    fault what() const { return whole.what(); }
+    bool is_masked(std::ptrdiff_t k) const { return row.is_masked(k); }
+    /// log P_k, negated.
+    double surprise(std::ptrdiff_t k) const { return scalar_row::surprise(row, whole.state, k); }
+    /// log sum_k exp(logit_k) - x
+    double distance(double x) const { return detail::sum(whole.state.max - difference_of<Row>{x}, detail::log1p(whole.state.rest)); }
+    double probability(std::ptrdiff_t k) const { return exponential(k) / whole.state.sum(); }
+    /// P_k - [k = label]
+    double slope(std::ptrdiff_t k, std::ptrdiff_t label) const {
+        if (is_masked(k)) return k == label ? -1 : 0;
+        const auto a = row(k) - whole.state.max;
+        return cross_entropy_slope(row_target<double>{.label = label}, 1.0, k, a, detail::exp(a), whole.state);
+    }
+    /// P_k - Q_k. Where both are nearly 1, what they leave to the other classes says it.
+    template <class Other>
+    double minus(const Other& other, std::ptrdiff_t k) const {
+        const double p = probability(k), q = other.probability(k);
+        return p > 0.5 && q > 0.5 ? slope(k, k) - other.slope(k, k) : p - q;
+    }
+
+  private:
+    double exponential(std::ptrdiff_t k) const { return is_masked(k) ? 0 : detail::exp(row(k) - whole.state.max); }
+};
+
+/// `logit(k)` is a double or a Difference.
+template <class Difference, class Logit>
+auto predict(std::ptrdiff_t classes, Logit logit) {
+    return prediction(composed<Difference, Logit>{classes, logit});
+}
+
+/// The softmax of one input as it is.
+template <class T, std::size_t Inputs>
+auto predict_input(const family_row<T, Inputs>& row, std::size_t input) {
+    return predict<exact_enough<T>>(row.classes(), [&row, input](std::ptrdiff_t k) { return row(input, k); });
+}
+
+} // namespace scalar_row
+
+/// Every row of a call by `member`, which is given a family_row and returns its family_terms; `terms` says where they go.
+template <class Result, class T, std::size_t Inputs, std::size_t Terms, class Member>
+Result family(scalar_backend, const family_rows<T, Inputs>& call, const std::array<family_term<Result>, Terms>& terms,
+              const Member& member) noexcept {
+    const matrix_view<const T> none;
+    const scalar_row::batch<T> rows{call.inputs[0], none, call.labels, call.options, call.arrays};
+    const double divisor = rows.template divisor<double>();
+    Result total;
+    detail::compensated_sum weights, values;
+    std::array<detail::compensated_sum, Terms> sums;
+    for (std::ptrdiff_t i = 0; i != rows.size(); ++i) {
+        const double weight = rows.weight(i), upstream = rows.upstream(i);
+        scalar_row::family_row<T, Inputs> row{{}, {}, {}, i, rows.target(i).label, upstream};
+        for (std::size_t k = 0; k != Inputs; ++k) {
+            row.inputs[k] = call.inputs[k] ? call.inputs[k].row(i) : vector_view<const T>{};
+            if (call.gradients[k]) row.gradients[k] = call.gradients[k].row(i);
+        }
+        scalar_row::family_terms<Terms> result;
+        if (weight == 0) {
+            row.fill(0);
+        } else {
+            row.sink.factor = weight * upstream / divisor;
+            result = member(row);
+            if (result.what == fault::none && std::isnan(result.value)) result.what = fault::not_finite;
+            if (result.what != fault::none) {
+                row.fill(result.what == fault::masked_row ? 0 : detail::no_number);
+                if (total.status.rows++ == 0) total.status = {result.what, i, 1};
+            }
+            ++total.count;
+        }
+        weights.add(weight);
+        values.add(weight * result.value);
+        for (std::size_t k = 0; k != Terms; ++k) {
+            const bool nothing = terms[k].is_gradient && (result.what == fault::masked_row || result.terms[k] == 0);
+            if (!nothing) sums[k].add((terms[k].is_gradient ? weight * upstream : weight) * result.terms[k]);
+        }
+        if (call.arrays.row_loss) call.arrays.row_loss[i] = scalar_row::store<term_of<T>>(weight * result.value);
+    }
+    total.weight = weights.value();
+    const auto reduced = [&](double sum) {
+        if (call.options.reduction == reduction::none) return detail::no_number;
+        return total.count == 0 ? 0 : sum / divisor;
+    };
+    total.value = reduced(values.value());
+    for (std::size_t k = 0; k != Terms; ++k) {
+        const double sum = sums[k].value();
+        total.*terms[k].field = terms[k].is_gradient && total.count != 0 ? sum / divisor : reduced(sum);
+    }
+    return total;
+}
+
+} // namespace car::inline CAR_ABI::kernel

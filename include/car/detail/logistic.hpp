@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "elementary.hpp" // exp, log1p
+
+namespace car::inline CAR_ABI::detail {
+
+// Within 4u of their values, infinities included.
+
+/// 1 / (1 + exp(-x))
+inline double sigmoid(double x) {
+    const double e = exp(-std::abs(x));
+    return (x < 0 ? e : 1) / (1 + e);
+}
+
+/// log(1 + exp(x)) = -log sigmoid(-x)
+inline double softplus(double x) { return (x > 0 ? x : 0) + log1p(exp(-std::abs(x))); }
+
+} // namespace car::inline CAR_ABI::detail
