@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options.hpp"
 
+#include <car/loss.hpp>
 #include <car/version.hpp>
+
+#include <array>
 
 namespace binding {
 
@@ -14,13 +17,8 @@ py::dict config() {
     py::list names;
     std::apply([&](const auto&... one) { (names.append(one.first), ...); }, backends);
     config["backends"] = py::tuple(names);
-#if defined(__x86_64__)
-    config["instruction_set"] = "x86-64"; // what the scalar kernels are compiled for
-#elif defined(__aarch64__)
-    config["instruction_set"] = "aarch64";
-#else
-    config["instruction_set"] = "unknown";
-#endif
+    constexpr std::array sets{"portable", "avx2", "avx512"};
+    config["instruction_set"] = sets[static_cast<std::size_t>(car::active_instruction_set())]; // of the simd backend
     config["compiler"] = __VERSION__;
     config["logits"] =
         py::make_tuple(name_of(element::float32), name_of(element::float64), name_of(element::bfloat16), name_of(element::float16));

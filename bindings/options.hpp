@@ -366,7 +366,7 @@ inline constexpr auto backends = std::make_tuple(
 #if defined(CAR_PYTHON_EIGEN)
     std::pair{"eigen", car::eigen},
 #endif
-    std::pair{"scalar", car::scalar});
+    std::pair{"scalar", car::scalar}, std::pair{"simd", car::simd});
 
 /// Calls with the policy of this name; None is the default's.
 template <std::size_t K = 0, class Call>
