@@ -95,5 +95,11 @@ launch_status loss(cuda_backend on, const matrix_view<const T, device>& p, const
 // The types of logits that the library has kernels of.
 template launch_status loss(cuda_backend, const matrix_view<const float, device>&, const matrix_view<const float, device>&,
                             const device_labels&, const loss_options&, const device_loss_arrays<float>&) noexcept;
+template launch_status loss(cuda_backend, const matrix_view<const double, device>&, const matrix_view<const double, device>&,
+                            const device_labels&, const loss_options&, const device_loss_arrays<double>&) noexcept;
+template launch_status loss(cuda_backend, const matrix_view<const bfloat16, device>&, const matrix_view<const bfloat16, device>&,
+                            const device_labels&, const loss_options&, const device_loss_arrays<bfloat16>&) noexcept;
+template launch_status loss(cuda_backend, const matrix_view<const float16, device>&, const matrix_view<const float16, device>&,
+                            const device_labels&, const loss_options&, const device_loss_arrays<float16>&) noexcept;
 
 } // namespace car::inline CAR_ABI::kernel

@@ -20,16 +20,13 @@ loss_answer answer_of(const std::vector<double>& p, const std::vector<double>& c
                        {},
                        {},
                        {},
-                       {},
-                       false};
+                       {}};
     for (std::size_t k = 0; k != p.size(); ++k) {
         answer.entropy_slope.push_back(narrow(masked(want.p[k]) && k != label ? 0 : want.cross_entropy_slope(k)));
         answer.slope_p.push_back(narrow(want.slope_p(k, flow, car::kl_target::prediction)));
         answer.slope_c.push_back(narrow(want.slope_c(k, flow, car::kl_target::prediction)));
         answer.scale_p.push_back(narrow(want.scale_p(k, flow)));
         answer.scale_c.push_back(narrow(want.scale_c(k)));
-        const wide a = want.p[k] - want.factual.max;
-        answer.is_deep = answer.is_deep || (!masked(want.p[k]) && a - want.x[k] > -90 && (want.x[k] < -86 || a < -126));
     }
     return answer;
 }

@@ -18,7 +18,6 @@ struct loss_answer {
     /// For each column: the slopes of the cross-entropy, of the divergence to p and to c, and what the errors of the last two are
     /// measured in.
     std::vector<number> entropy_slope, slope_p, slope_c, scale_p, scale_c;
-    bool is_deep; ///< c lies so far below its mean where P has vanished that KL is held less exactly on a device
 };
 
 /// p and c as they are read; a label is a class.

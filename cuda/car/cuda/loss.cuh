@@ -7,17 +7,17 @@
 
 namespace car::inline CAR_ABI::kernel::device_row {
 
-/// What one column adds to a gradient: P times a sum of these numbers times 1, x, phi(x) and 1 - exp(-x). In a wide row Y takes the
-/// place of P phi(x) and P (1 - exp(-x)).
+/// What one column adds to a gradient: these numbers times what the column has. e is held 2^offset times, and 1/S is multiplied last:
+/// neither P nor what is small in a sure row may vanish alone.
 template <class A>
 struct slopes {
     A one = 0, along = 0, curved = 0, dropped = 0;
 
-    // e first, which is held 2^offset times: neither P nor what is small in a sure row may vanish alone. The addition makes -0 a 0.
+    // The last addition makes -0 a 0.
     __device__ __forceinline__ A to_p(const element<A>& k, A share) const {
-        return fma(k.e * fma(dropped, k.drop, fma(curved, k.phi, fma(along, k.x, one))), share, A(0));
+        return fma(fma(dropped, k.fall, fma(curved, k.excess, fma(along, k.drift, one * k.e))), share, A(0));
     }
-    __device__ __forceinline__ A to_c(const element<A>& k, A share) const { return fma(k.e * fma(dropped, k.drop, one), share, A(0)); }
+    __device__ __forceinline__ A to_c(const element<A>& k, A share) const { return fma(fma(dropped, k.fall, one * k.e), share, A(0)); }
 };
 
 /// The gradients' rules of a row.
@@ -110,29 +110,20 @@ struct loss_rows {
         const A owed = static_cast<A>(factor * (p_label == -infinity<A> ? 1 : others * one_over));
         const gradient_rules<A> at_label = rules_of<A>(terms, call.alpha, call.flow, base - 1, factor);
 
-        const A share = static_cast<A>(one_over), share_of_y = static_cast<A>(terms.slope);
-        const exponentials<A> other(terms.wide ? whole.sums.highest : A(0));
-        const centred<A> column{whole.exponential, whole.centre};
-        const auto write = [&](auto value) {
+        const A share = static_cast<A>(one_over);
+        const auto write = [&](auto column) {
+            const auto value = [&](const gradient_rules<A>& by, A p, A c) {
+                const element<A> k = column(p, c);
+                return pair_of<A>{by.p.to_p(k, share), by.c.to_c(k, share)};
+            };
             row.write([&](int, A p, A c) { return value(rules, p, c); });
             if (call.grad_p.data && row.owns(static_cast<int>(label)))
                 row.put(static_cast<int>(label), value(at_label, p_label, c_label).p - owed);
         };
-        if (terms.wide)
-            write([&](const gradient_rules<A>& by, A p, A c) {
-                if (p == -infinity<A>) return pair_of<A>{A(0), A(0)};
-                const split<A> difference = two_sum(p, -c);
-                const A y = terms.finite ? other(difference.high, difference.low) : A(0);
-                const A e = whole.exponential(p), x = e != 0 && terms.finite ? c - whole.centre : A(0);
-                const element<A> k{e, x, 0, 0};
-                return pair_of<A>{fma(y * (by.p.curved + by.p.dropped), share_of_y, by.p.to_p(k, share)),
-                                  fma(y * by.c.dropped, share_of_y, by.c.to_c(k, share))};
-            });
+        if (terms.is_plain())
+            write(centred<A>{whole.exponential, whole.centre});
         else
-            write([&](const gradient_rules<A>& by, A p, A c) {
-                const element<A> k = column(p, c);
-                return pair_of<A>{by.p.to_p(k, share), by.c.to_c(k, share)};
-            });
+            write(careful<A>(whole, terms));
     }
 };
 

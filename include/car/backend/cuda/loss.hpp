@@ -67,8 +67,7 @@ void check_device_loss(const checker& check, const matrix_view<const T, device>&
 ///           logit_scale, softcap, label_smoothing, kl_target::label, gradients::accumulate, precision::highest and empty::error are
 ///           refused as launch::not_supported unless they have their defaults. A result, or a mean without `divisor`, needs a workspace.
 /// Numerics  Rows of |logits| <= 1e6, C <= 2^20, u = 2^-24 (2^-53 for double), one rounding more in a two-byte type; u taken of the
-///           scales of car::loss. precision::accurate and fast alike: CE within 4u (double: 8u); KL within 16u, never negative, 0 for a
-///           constant c, but where c lies more than 39 below its mean at a class of probability below exp(-87): 16u (1 + KL) there.
+///           scales of car::loss. precision::accurate and fast alike: CE within 4u; KL within 16u, never negative, 0 for a constant c;
 ///           d CE within 8u, d KL/dp within 16u, d KL/dc within 8u; all plus 2 of the least normal number. No result depends on what a
 ///           device makes of ex2, lg2 or denormals, on the order of its threads or on other rows. Special values as car::loss.
 /// Cost      each input read once and each gradient written once where a row fits in the memory of a block or cluster, else 5 reads;
