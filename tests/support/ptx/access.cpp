@@ -22,31 +22,31 @@ found in_shared(warp& w, u64 address, std::size_t bytes, bool may_be_peer) {
     const u64 rank = (address & 0xffffffff) >> rank_shift, offset = address & ((u64{1} << rank_shift) - 1);
     block* owner = w.in;
     if (rank != 0 && rank - 1 != w.in->rank) {
-        if (!may_be_peer) throw fault(kind::cluster, "the shared memory of another block by an access that is for its own");
+        if (!may_be_peer) throw fault(kind::cluster, "touches the shared memory of another block by an access that is for its own");
         if (rank - 1 >= c.blocks.size())
-            throw fault(kind::cluster, "block " + std::to_string(rank - 1) + " of a cluster of " + std::to_string(c.blocks.size()));
+            throw fault(kind::cluster, "touches block " + std::to_string(rank - 1) + " of a cluster of " + std::to_string(c.blocks.size()));
         owner = &c.blocks[rank - 1];
-        if (owner->has_ended()) throw fault(kind::cluster, "the shared memory of a block that has ended");
+        if (owner->has_ended()) throw fault(kind::cluster, "touches the shared memory of a block that has ended");
     }
     if (address >> 32 != 0 || offset + bytes > owner->shared->bytes())
-        throw fault(kind::out_of_bounds, std::to_string(bytes) + " bytes at " + std::to_string(offset) + " of a shared memory of " +
-                                             std::to_string(owner->shared->bytes()));
+        throw fault(kind::out_of_bounds, "touches " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
+                                             " of a shared memory of " + std::to_string(owner->shared->bytes()));
     return {owner->shared.get(), offset, nullptr, owner == w.in ? traffic_space::shared : traffic_space::cluster};
 }
 
 found in_own(unsigned char* start, std::size_t size, u64 offset, std::size_t bytes) {
-    if (offset + bytes > size) throw fault(kind::out_of_bounds, "beyond the thread's own memory or the parameters");
+    if (offset + bytes > size) throw fault(kind::out_of_bounds, "touches what is beyond the thread's own memory or the parameters");
     return {nullptr, 0, start + offset};
 }
 
-found locate(warp& w, const instruction& i, unsigned lane, std::size_t bytes, bool writes) {
+found locate(warp& w, const instruction& i, unsigned lane, std::size_t bytes) {
     u64 address = address_of(w, i, lane);
     space where = i.where;
     if (where == space::generic) {
         where = address & shared_window ? space::cluster : address & local_window ? space::own : space::global;
         address &= ~(shared_window | local_window);
     }
-    if (address % bytes != 0) throw fault(kind::misaligned, std::to_string(bytes) + " bytes at " + hex(address));
+    if (address % bytes != 0) throw fault(kind::misaligned, "touches " + std::to_string(bytes) + " bytes at " + hex(address));
     cluster& c = *w.in->in;
     switch (where) {
     case space::shared: return in_shared(w, address, bytes, false);
@@ -59,7 +59,7 @@ found locate(warp& w, const instruction& i, unsigned lane, std::size_t bytes, bo
     case space::generic:
     case space::global: break;
     }
-    const auto [memory, offset] = c.memory->find(address, bytes, writes);
+    const auto [memory, offset] = c.memory->find(address, bytes);
     return {memory, offset, nullptr, traffic_space::global};
 }
 
@@ -81,7 +81,7 @@ void load(warp& w, const instruction& i, lanes on) {
     const auto count = static_cast<unsigned>(i.data.size());
     in_turn(w, on, [&](unsigned lane) {
         try {
-            const found at = locate(w, i, lane, std::size_t{i.width} * count, false);
+            const found at = locate(w, i, lane, std::size_t{i.width} * count);
             const unsigned char* from =
                 at.memory ? at.memory->read(*c.when, w.thread(lane), at.offset, i.width, count, i.is_strong) : at.own;
             c.how->loaded[static_cast<std::size_t>(at.counted)] += std::size_t{i.width} * count;
@@ -107,7 +107,7 @@ void store(warp& w, const instruction& i, lanes on) {
     const auto count = static_cast<unsigned>(i.data.size());
     in_turn(w, on, [&](unsigned lane) {
         try {
-            const found at = locate(w, i, lane, std::size_t{i.width} * count, true);
+            const found at = locate(w, i, lane, std::size_t{i.width} * count);
             unsigned char* to = at.memory ? at.memory->write(*c.when, w.thread(lane), at.offset, i.width, count, i.is_strong) : at.own;
             c.how->stored[static_cast<std::size_t>(at.counted)] += std::size_t{i.width} * count;
             for (unsigned k = 0; k != count; ++k, to += i.width) {
@@ -212,7 +212,7 @@ void update(warp& w, const instruction& i, lanes on) {
     c.when->atomic();
     in_turn(w, on, [&](unsigned lane) {
         try {
-            const found at = locate(w, i, lane, sizeof(T), true);
+            const found at = locate(w, i, lane, sizeof(T));
             unsigned char* const where = at.memory ? at.memory->update(*c.when, w.thread(lane), at.offset, sizeof(T)) : at.own;
             c.how->loaded[static_cast<std::size_t>(at.counted)] += sizeof(T);
             c.how->stored[static_cast<std::size_t>(at.counted)] += sizeof(T);

@@ -9,7 +9,7 @@ namespace {
 /// a + b as the odd one of the two doubles around it, unless it is one: rounded to fewer bits it is the sum rounded once.
 double odd_sum(double a, double b) {
     const double high = a + b, shift = high - a, low = (a - (high - shift)) + (b - shift);
-    if (!(low != 0) || (std::bit_cast<u64>(high) & 1) != 0) return high;
+    if (!std::isfinite(high) || low == 0 || (std::bit_cast<u64>(high) & 1) != 0) return high;
     return std::nextafter(high, low > 0 ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity());
 }
 
@@ -148,9 +148,8 @@ bool of_numbers(decoder& d, std::index_sequence<K...>) {
     }
     if (d.type() == "f32") {
         if constexpr (rounds) {
-            if (d.has("ftz") && (d.has("rz") || d.has("rm") || d.has("rp"))) d.refuse("ftz with a rounding");
+            if (d.has("rm") || (d.has("ftz") && (d.has("rz") || d.has("rp")))) d.refuse("a rounding downwards, or one with ftz");
             if (d.has("rz")) return d.make<float, directed<F, rounding::zero>, each_one<float, std::index_sequence<K>>...>();
-            if (d.has("rm")) return d.make<float, directed<F, rounding::down>, each_one<float, std::index_sequence<K>>...>();
             if (d.has("rp")) return d.make<float, directed<F, rounding::up>, each_one<float, std::index_sequence<K>>...>();
         }
         if (d.has("ftz") && d.has("sat")) return d.make<float, saturate<flush<F>>, each_one<float, std::index_sequence<K>>...>();

@@ -7,10 +7,7 @@ namespace {
 std::size_t aligned(std::size_t at, std::size_t to) { return (at + to - 1) / to * to; }
 } // namespace
 
-void decoder::refuse(const std::string& why) const {
-    const ptx::place& p = module_.places[place_];
-    throw unsupported(why + ": " + made.text + " (" + p.file + ":" + std::to_string(p.line) + ")");
-}
+void decoder::refuse(const std::string& why) const { throw unsupported(why + ": " + made.text); }
 
 void decoder::only(std::initializer_list<const char*> modifiers) const {
     for (std::size_t k = 1; k + 1 < parts.size(); ++k)
@@ -298,8 +295,8 @@ module decode(const std::string& text, device_memory& memory) {
                 shared.symbols[v.name] = {symbol::space::dynamic_shared, 0};
             }
         } else if (v.space == "global" || v.space == "const") {
-            const u64 address = memory.allocate(v.bytes);
-            const auto [where, offset] = memory.find(address, v.bytes, true);
+            const u64 address = memory.allocate(v.bytes, true);
+            const auto [where, offset] = memory.find(address, v.bytes);
             if (!v.value.empty()) std::memcpy(where->data() + offset, v.value.data(), v.value.size());
             where->define(offset, v.bytes);
             shared.symbols[v.name] = {symbol::space::global, address};
@@ -349,10 +346,12 @@ module decode(const std::string& text, device_memory& memory) {
                 for (auto& [name, s] : shared.symbols)
                     if (s.where == symbol::space::dynamic_shared) s.value = aligned(static_bytes, dynamic_alignment);
             }
+            decoder one_function(m, f, shared);
             try {
-                decoder(m, f, shared).run(read.functions[k]);
+                one_function.run(read.functions[k]);
             } catch (const unsupported& what) {
                 f.refused = what.what();
+                f.place = one_function.place();
             }
             if (!kernels) {
                 common = f;

@@ -50,6 +50,7 @@ class decoder {
   public:
     decoder(module& m, function& f, shared_names& shared) : module_(m), function_(f), shared_(shared) {}
     void run(const function_text&);
+    std::size_t place() const { return place_; } ///< of the last instruction
 
     // ---- for the families: the instruction's text, and what it becomes
     std::vector<std::string> parts;    ///< of the opcode: add, rn, f32

@@ -8,6 +8,7 @@ const char* name(kind) { return ""; }
 bool is_stand_in() { return false; }
 std::vector<report> take_reports() { return {}; }
 counts counters() { return {}; }
+void report_leaks() {}
 void reset_counters() {}
 void perturb(double) {}
 void shuffle_order(std::uint64_t) {}

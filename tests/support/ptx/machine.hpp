@@ -23,10 +23,9 @@ enum class kind {
     overflow,        ///< as above, and 2^32 elements away from an allocation: an index of 32 bits
     misaligned,      ///< the address is no multiple of the access
     undefined,       ///< memory read that nobody has written
-    read_only,       ///< a constant written
     host_pointer,    ///< memory of the host that a kernel does not see
     freed,           ///< memory used after it was freed, or freed twice
-    leak,            ///< memory never freed, work never waited for
+    leak,            ///< memory never freed
     synchronisation, ///< the host uses what a stream has not yet done
     cluster,         ///< a block that is not in the cluster, or has ended
     launch,          ///< a configuration that no device takes
@@ -46,6 +45,9 @@ struct report {
 
 /// What has been found since the last call. What nobody asks for is printed at the end of the program, which then fails.
 std::vector<report> take_reports();
+
+/// Reports what is allocated now. The end of the program does it too.
+void report_leaks();
 
 /// Sums over all threads since the last `reset_counters`. An instruction that a predicate turns off is not executed.
 struct counts {

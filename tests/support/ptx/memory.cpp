@@ -91,7 +91,10 @@ pages::~pages() { munmap(data_, bytes_); }
 
 void region::define(std::size_t offset, std::size_t bytes) { std::memset(defined_.data() + offset, 1, bytes); }
 
-void region::forget() { std::memset(defined_.data(), 0, bytes_); }
+void region::forget(u32 now) {
+    std::memset(defined_.data(), 0, bytes_);
+    start_ = now;
+}
 
 void region::copy(std::size_t offset, const region& from, std::size_t from_offset, std::size_t bytes) {
     std::memmove(data() + offset, from.data() + from_offset, bytes);
@@ -120,7 +123,11 @@ void region::each_cell(std::size_t offset, unsigned width, unsigned count, Touch
     if (!cells_ || width < grain_) refine(std::min(width, grain_));
     auto* const cells = reinterpret_cast<cell*>(cells_->data());
     const std::size_t last = (offset + std::size_t{width} * count - 1) / grain_;
-    for (std::size_t k = offset / grain_; k <= last; ++k) touch(cells[k]);
+    for (std::size_t k = offset / grain_; k <= last; ++k) {
+        if (cells[k].write_time < start_) cells[k].write_time = 0;
+        if (cells[k].read_time < start_) cells[k].read_time = 0;
+        touch(cells[k]);
+    }
 }
 
 [[noreturn]] static void race(const char* does, const char* did, thread_id other) {
@@ -220,10 +227,10 @@ constexpr u64 first_address = u64{1} << 45, gap = u64{1} << 12, alignment = 256;
 
 device_memory::device_memory() : next_(first_address) {}
 
-u64 device_memory::allocate(std::size_t bytes, bool read_only) {
+u64 device_memory::allocate(std::size_t bytes, bool is_variable) {
     const u64 address = next_;
     next_ += (bytes + gap + alignment - 1) / alignment * alignment;
-    live_[address] = {std::make_unique<region>(bytes), bytes, read_only};
+    live_[address] = {std::make_unique<region>(bytes), bytes, is_variable};
     return address;
 }
 
@@ -237,20 +244,23 @@ void device_memory::free(u64 address) {
     last_ = live_.end();
 }
 
+std::size_t device_memory::live() const {
+    return static_cast<std::size_t>(std::count_if(live_.begin(), live_.end(), [](const auto& a) { return !a.second.is_variable; }));
+}
+
 bool device_memory::owns(u64 address) const { return address >= first_address && address < next_; }
 
-std::pair<region*, std::size_t> device_memory::find(u64 address, std::size_t bytes, bool writes) const {
+std::pair<region*, std::size_t> device_memory::find(u64 address, std::size_t bytes) const {
     const auto holds = [&](auto it) { return address >= it->first && address - it->first + bytes <= it->second.bytes; };
     if (last_ == live_.end() || !holds(last_)) {
         const auto after = live_.upper_bound(address);
         last_ = after == live_.begin() ? live_.end() : std::prev(after);
     }
     if (last_ != live_.end() && holds(last_)) {
-        if (writes && last_->second.read_only) throw fault(kind::read_only, "writes a constant");
         return {last_->second.memory.get(), address - last_->first};
     }
 
-    const std::string what = std::to_string(bytes) + " bytes at " + hex(address);
+    const std::string what = "touches " + std::to_string(bytes) + " bytes at " + hex(address);
     if (const auto after = freed_.upper_bound(address); after != freed_.begin())
         if (const auto& [start, size] = *std::prev(after); address - start < size) throw fault(kind::freed, what + ", which was freed");
     for (const u64 wrapped : {u64{1} << 32, u64{2} << 32, u64{4} << 32, u64{8} << 32})

@@ -94,6 +94,7 @@ class region {
     pages data_, defined_;
     std::unique_ptr<pages> cells_;
     unsigned grain_ = 4; ///< bytes of a cell
+    u32 start_ = 0;      ///< what a cell says of earlier times is of another block
 
     void refine(unsigned grain);
     void touch_read(const order&, cell&, thread_id, bool strong) const;
@@ -106,7 +107,8 @@ class region {
     std::size_t bytes() const { return bytes_; }
     unsigned char* data() const { return data_.data(); }
     void define(std::size_t offset, std::size_t bytes);
-    void forget();
+    /// Undefined again, and untouched before this time.
+    void forget(u32 now);
     void copy(std::size_t offset, const region& from, std::size_t from_offset, std::size_t bytes);
     /// What nobody has written shows, where it is copied to the host: all ones, which is a NaN.
     void show_undefined(std::size_t offset, unsigned char* copied, std::size_t bytes) const;
@@ -121,7 +123,7 @@ class device_memory {
     struct allocation {
         std::unique_ptr<region> memory;
         std::size_t bytes;
-        bool read_only = false;
+        bool is_variable = false;
     };
     std::map<u64, allocation> live_;
     std::map<u64, std::size_t> freed_;
@@ -130,13 +132,12 @@ class device_memory {
 
   public:
     device_memory();
-    u64 allocate(std::size_t bytes, bool read_only = false);
+    u64 allocate(std::size_t bytes, bool is_variable = false);
     void free(u64 address);
     bool owns(u64 address) const;
-    std::size_t live() const { return live_.size(); }
-    bool is_start(u64 address) const { return live_.contains(address); }
+    std::size_t live() const; ///< allocations, without the variables of modules
     /// The region and the offset in it; else the fault.
-    std::pair<region*, std::size_t> find(u64 address, std::size_t bytes, bool writes) const;
+    std::pair<region*, std::size_t> find(u64 address, std::size_t bytes) const;
 };
 
 /// 0x1000, as people write addresses.

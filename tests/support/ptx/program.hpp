@@ -93,7 +93,7 @@ struct function {
     std::vector<preset> presets;
     std::vector<special_register> specials;
     std::string refused = {}; ///< why the machine cannot run it
-    std::size_t place = 0;    ///< of its first instruction
+    std::size_t place = 0;    ///< of its first instruction, or of the one that was refused
 };
 
 struct module {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run.hpp"
 
+#include <cxxabi.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -12,12 +15,20 @@ bool block::has_ended() const {
     return std::all_of(warps.begin(), warps.end(), [](const warp& w) { return w.live == 0; });
 }
 
+std::string demangled(const std::string& name) {
+    int status = 0;
+    char* const text = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status);
+    std::string result = status == 0 ? text : name;
+    std::free(text);
+    return result;
+}
+
 report describe(const module& m, const std::string& kernel, const instruction& i, kind what, const std::string& text) {
     const place& p = m.places[i.place];
-    report r{what, kernel, p.file, p.line, p.outer_line};
-    r.text = std::string(name(what)) + " in " + kernel + ": " + text + "; at " + p.file + ":" + std::to_string(p.line);
+    report r{what, demangled(kernel), p.file, p.line, p.outer_line, {}};
+    r.text = std::string(name(what)) + " in " + r.kernel + ": " + text + "; at " + p.file + ":" + std::to_string(p.line);
     if (p.outer_line != 0) r.text += ", inlined at " + p.outer_file + ":" + std::to_string(p.outer_line);
-    r.text += ": " + i.text;
+    if (!i.text.empty()) r.text += ": " + i.text;
     return r;
 }
 
@@ -74,11 +85,12 @@ class runner {
     }
 
     /// Those of the lanes that wait at this instruction with the mask of the first of them, if the mask's lanes are all here; else none.
+    /// A lane that has ended does not come: CUDA leaves what happens then to chance where it could still have been running.
     lanes met(const warp& w, const instruction& i, lanes waiting) const {
         const u32 mask = get<u32>(w, i.in[3], static_cast<unsigned>(std::countr_zero(waiting)));
         lanes group = 0;
         each(waiting, [&](unsigned lane) { group |= lanes{get<u32>(w, i.in[3], lane) == mask} << lane; });
-        return (mask & w.live & ~group) == 0 && (group & ~mask) == 0 ? group : 0;
+        return (mask & all_of(w) & ~group) == 0 && (group & ~mask) == 0 ? group : 0;
     }
 
     /// Lets a group of lanes go on that wait for one another; false if there is none. What can never go on is a fault.
@@ -100,7 +112,7 @@ class runner {
             }
             stuck = &i;
         }
-        if (stuck != nullptr) stop(*stuck, kind::divergence, "lanes of the mask that have not ended never come here" + where_lanes_are(w));
+        if (stuck != nullptr) stop(*stuck, kind::divergence, "lanes of the mask never come here" + where_lanes_are(w));
         return false;
     }
 
@@ -295,7 +307,7 @@ class runner {
             const extent in_cluster = call_.cluster.at(b.rank);
             b.index = {index.x * call_.cluster.x + in_cluster.x, index.y * call_.cluster.y + in_cluster.y,
                        index.z * call_.cluster.z + in_cluster.z};
-            b.shared->forget();
+            b.shared->forget(when_.now());
             for (warp& w : b.warps) {
                 w.live = w.running = all_of(w);
                 w.arrived = w.passed = 0;

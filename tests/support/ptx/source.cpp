@@ -205,7 +205,7 @@ class reader {
             } else {
                 const std::string_view text = one_statement();
                 if (text.empty() || text.starts_with(".pragma")) continue;
-                if (text.starts_with(".loc")) {
+                if (words(text).front() == ".loc") {
                     where = read_place(text);
                 } else if (text.starts_with(".reg")) {
                     statement* const s = add(statement::kind::registers);

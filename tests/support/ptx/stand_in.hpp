@@ -27,8 +27,6 @@ class stand_in {
     static stand_in& get();
 
     std::deque<module> modules;
-    std::map<const void*, kernel_entry> kernels;
-    std::map<const void*, u64> symbols; ///< variables of the device, by the host's name of each
     device_memory memory;
     settings how;
     bool is_broken = false; ///< after a fault nothing works until somebody has read the report
@@ -36,6 +34,7 @@ class stand_in {
     void report_fault(report);
     void report_fault(kind, const std::string& where, const std::string& text);
     std::vector<report> take_reports();
+    void report_leaks();
     counts counters() const;
     void reset_counters();
 

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# Tests of CUDA code, where there is a GPU and where there is none.
+set(support ${CMAKE_CURRENT_LIST_DIR}/support/ptx)
+
+# The machine that runs PTX, and the functions of the runtime on it.
+file(GLOB stand_in_sources CONFIGURE_DEPENDS ${support}/*.cpp)
+list(REMOVE_ITEM stand_in_sources ${support}/device.cpp)
+add_library(stand_in OBJECT ${stand_in_sources})
+target_compile_features(stand_in PUBLIC cxx_std_20)
+target_compile_options(stand_in PRIVATE $<$<CONFIG:Debug>:-O1>) # millions of instructions: without optimisation the tests take minutes
+target_include_directories(stand_in SYSTEM PRIVATE ${CAR_CUDA_INCLUDE})
+target_link_libraries(stand_in PRIVATE car_strict)
+
+# car_add_cuda_test(<name> <source>... [PTX <architecture>...] [STAND_IN_ONLY] [LIBRARIES <target>...])
+#
+# Two programs of the same sources, .cu files, with doctest's main. <name>.stand_in has PTX alone, by default of 90; it runs on the
+# machine and is the test <name>. <name>.device is machine code for CAR_CUDA_ARCHITECTURES, linked against the CUDA runtime and run, as
+# the test <name>.device, where there is a GPU.
+function(car_add_cuda_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 test "STAND_IN_ONLY" "" "PTX;LIBRARIES")
+  if(NOT test_PTX)
+    set(test_PTX 90)
+  endif()
+  set(ptx_options -cudart none --no-compress)
+  foreach(architecture IN LISTS test_PTX)
+    list(APPEND ptx_options -gencode arch=compute_${architecture},code=compute_${architecture})
+  endforeach()
+  set(device_options -cudart shared)
+  foreach(architecture IN LISTS CAR_CUDA_ARCHITECTURES)
+    list(APPEND device_options -gencode arch=compute_${architecture},code=sm_${architecture})
+  endforeach()
+
+  foreach(kind IN ITEMS stand_in device)
+    if(kind STREQUAL device AND test_STAND_IN_ONLY)
+      continue()
+    endif()
+    set(objects "")
+    foreach(source IN LISTS test_UNPARSED_ARGUMENTS)
+      get_filename_component(stem ${source} NAME)
+      set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.${kind}.${stem}.o)
+      if(kind STREQUAL stand_in)
+        car_nvcc_object(${object} ${source} ${ptx_options})
+      else()
+        car_nvcc_object(${object} ${source} ${device_options})
+      endif()
+      list(APPEND objects ${object})
+    endforeach()
+    add_executable(${name}.${kind} ${objects})
+    set_target_properties(${name}.${kind} PROPERTIES LINKER_LANGUAGE CXX)
+    target_link_libraries(${name}.${kind} PRIVATE test_main ${test_LIBRARIES})
+  endforeach()
+  target_link_libraries(${name}.stand_in PRIVATE stand_in)
+  add_test(NAME ${name} COMMAND ${name}.stand_in)
+  if(NOT test_STAND_IN_ONLY)
+    target_sources(${name}.device PRIVATE ${support}/device.cpp)
+    target_link_libraries(${name}.device PRIVATE ${CAR_CUDART})
+    if(EXISTS /dev/nvidia0)
+      add_test(NAME ${name}.device COMMAND ${name}.device)
+    endif()
+  endif()
+endfunction()
+
+file(GLOB ptx_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/ptx/*.test.cu)
+foreach(file IN LISTS ptx_tests)
+  get_filename_component(name ${file} NAME_WE)
+  if(name STREQUAL "faults")
+    car_add_cuda_test(ptx.${name} ${file} STAND_IN_ONLY) # on a GPU a fault is the end of the program
+  else()
+    car_add_cuda_test(ptx.${name} ${file} PTX 90 100)
+  endif()
+endforeach()
