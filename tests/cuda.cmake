@@ -11,22 +11,25 @@ target_compile_options(stand_in PRIVATE $<$<CONFIG:Debug>:-O1>) # millions of in
 target_include_directories(stand_in SYSTEM PRIVATE ${CAR_CUDA_INCLUDE})
 target_link_libraries(stand_in PRIVATE car_strict)
 
-# car_add_cuda_test(<name> <source>... [PTX <architecture>...] [STAND_IN_ONLY] [LIBRARIES <target>...])
+# car_add_cuda_test(<name> <source>... [PTX <architecture>...] [ARCHITECTURES <architecture>...] [STAND_IN_ONLY] [LIBRARIES <target>...])
 #
 # Two programs of the same sources, .cu files, with doctest's main. <name>.stand_in has PTX alone, by default of 90; it runs on the
-# machine and is the test <name>. <name>.device is machine code for CAR_CUDA_ARCHITECTURES, linked against the CUDA runtime and run, as
+# machine and is the test <name>. <name>.device is machine code for ARCHITECTURES, by default CAR_CUDA_ARCHITECTURES, linked against the CUDA runtime and run, as
 # the test <name>.device, where there is a GPU.
 function(car_add_cuda_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 test "STAND_IN_ONLY" "" "PTX;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 test "STAND_IN_ONLY" "" "PTX;ARCHITECTURES;LIBRARIES")
   if(NOT test_PTX)
     set(test_PTX 90)
+  endif()
+  if(NOT test_ARCHITECTURES)
+    set(test_ARCHITECTURES ${CAR_CUDA_ARCHITECTURES})
   endif()
   set(ptx_options -cudart none --no-compress)
   foreach(architecture IN LISTS test_PTX)
     list(APPEND ptx_options -gencode arch=compute_${architecture},code=compute_${architecture})
   endforeach()
   set(device_options -cudart shared)
-  foreach(architecture IN LISTS CAR_CUDA_ARCHITECTURES)
+  foreach(architecture IN LISTS test_ARCHITECTURES)
     list(APPEND device_options -gencode arch=compute_${architecture},code=sm_${architecture})
   endforeach()
 
@@ -66,6 +69,6 @@ foreach(file IN LISTS ptx_tests)
   if(name STREQUAL "faults")
     car_add_cuda_test(ptx.${name} ${file} STAND_IN_ONLY) # on a GPU a fault is the end of the program
   else()
-    car_add_cuda_test(ptx.${name} ${file} PTX 90 100)
+    car_add_cuda_test(ptx.${name} ${file} PTX 90 100 ARCHITECTURES 90a 100) # clusters
   endif()
 endforeach()

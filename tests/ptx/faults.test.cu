@@ -152,8 +152,8 @@ __global__ void freed(float* x) {
 template <bool fault>
 __global__ void undefined_shared(float* x) {
     auto* s = reinterpret_cast<float*>(dynamic());
-    if (!fault || threadIdx.x != 40) s[threadIdx.x] = 1;
-    x[threadIdx.x] = s[threadIdx.x]; // fault: undefined_shared
+    if (!fault || blockIdx.x == 0) s[threadIdx.x] = 1;    // the memory that the other block had
+    if (blockIdx.x == 1) x[threadIdx.x] = s[threadIdx.x]; // fault: undefined_shared
 }
 
 template <bool fault>
@@ -340,7 +340,7 @@ TWINS(out_of_bounds, read_beyond, 1, 0)
 TWINS(out_of_bounds, write_beyond, 1, 0)
 TWINS(out_of_bounds, shared_beyond, 1, threads * sizeof(float))
 TWINS(misaligned, misaligned, 1, 0)
-TWINS(undefined, undefined_shared, 1, threads * sizeof(float))
+TWINS(undefined, undefined_shared, 2, threads * sizeof(float))
 TWINS(unsupported, no_instruction, 1, 0)
 #undef TWINS
 

@@ -107,8 +107,10 @@ cudaError_t cudaFree(void* p) {
     return state();
 }
 cudaError_t cudaFreeAsync(void* p, cudaStream_t s) {
+    const auto release = [=] { reporting("cudaFreeAsync", [&] { device().memory.free(address_of(p)); }); };
+    if (p != nullptr && device().is_broken) release();
     return in_stream(s, "cudaFreeAsync", [&](stand_in::stream_id id) {
-        if (p != nullptr) device().put(id, [=] { reporting("cudaFreeAsync", [&] { device().memory.free(address_of(p)); }); });
+        if (p != nullptr) device().put(id, release, stand_in::purpose::release);
         return cudaSuccess;
     });
 }

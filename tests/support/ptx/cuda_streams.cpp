@@ -133,7 +133,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t e) {
 }
 cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
     return in_stream(s, "cudaEventRecord", [&](stand_in::stream_id id) {
-        device().put(id, [] {});
+        device().put(
+            id, [] {}, stand_in::purpose::release);
         *e = {id, device().last_number()};
         return cudaSuccess;
     });

@@ -41,7 +41,9 @@ class stand_in {
     // ---- streams
     stream_id new_stream(bool waits_for_default);
     void end_stream(stream_id);
-    void put(stream_id, action);
+    /// What only gives something back need not be waited for, and is done after a fault too.
+    enum class purpose { work, release };
+    void put(stream_id, action, purpose = purpose::work);
     void finish(stream_id);
     void finish_everything();
     bool is_idle(stream_id) const;
@@ -66,6 +68,7 @@ class stand_in {
     struct item {
         u64 number;
         action run;
+        purpose why;
     };
     struct stream {
         bool waits_for_default = true;
@@ -79,6 +82,7 @@ class stand_in {
     };
 
     stand_in();
+    void release_all(stream&);
 
     std::map<stream_id, stream> streams_ = {{0, {}}};
     u64 numbers_ = 0, last_stream_ = 0;
