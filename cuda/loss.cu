@@ -22,11 +22,6 @@ inline const char* not_taken(const loss_options& options) {
     return "";
 }
 
-template <class T, class Space>
-bool has_rows(const matrix_view<T, Space>& m) {
-    return !m || m.cols < 2 || m.col_stride == 1;
-}
-
 } // namespace device_row
 
 template <class T>
@@ -35,17 +30,14 @@ launch_status loss(cuda_backend on, const matrix_view<const T, device>& p, const
     using namespace device_row;
     const bool reads_c = options.alpha != 0 || arrays.lse_y;
     if (const char* what = not_taken(options); *what) return {launch::not_supported, what};
-    if (!has_rows(p) || (reads_c && !has_rows(c)) || !has_rows(arrays.grad_p) || !has_rows(arrays.grad_c))
-        return {launch::not_supported, "columns that are not 1 apart"};
-    if (p.cols > 0x3fffffff) return {launch::not_supported, "more columns than 2^30"};
+    const layout matrices{p, reads_c ? c : matrix_view<const T, device>{}, arrays.grad_p, arrays.grad_c};
+    if (const launch_status status = matrices.status(); !status.ok()) return status;
 
     const bool divides = options.reduction == reduction::mean && !options.divisor;
     char* const workspace = reinterpret_cast<char*>(arrays.workspace.data);
     if ((divides || arrays.result) && (!workspace || arrays.workspace.stride != 1 || arrays.workspace.size < loss_workspace(p.rows)))
         return {launch::no_workspace, "workspace of fewer than loss_workspace(N) bytes"};
     if (reinterpret_cast<std::uintptr_t>(workspace) % 16 != 0) return {launch::no_workspace, "workspace that is not aligned"};
-    capabilities has;
-    if (const launch_status status = capabilities_of_device(has); !status.ok()) return status;
 
     auto* const head = reinterpret_cast<loss_result*>(workspace);
     auto* const parts = reinterpret_cast<totals*>(workspace + part_bytes);
@@ -78,15 +70,7 @@ launch_status loss(cuda_backend on, const matrix_view<const T, device>& p, const
         if (const launch_status status = total(call, p.rows, p.cols, parts, finish, on.stream); !status.ok()) return status;
 
     if (arrays.result) call.figures = reinterpret_cast<row_figures*>(workspace + (1 + chunks(p.rows)) * part_bytes);
-    constexpr int width = sizeof(T);
-    const auto is_contiguous = [&](std::ptrdiff_t stride, const void* data) { return !data || p.rows < 2 || stride == p.cols; };
-    const auto begins_aligned = [&](std::ptrdiff_t stride, const void* data) { return !data || is_aligned(data, stride * width, p.rows); };
-    const auto all = [&](auto holds) {
-        return holds(p.row_stride, p.data) && holds(c.row_stride, reads_c ? c.data : nullptr) &&
-               holds(arrays.grad_p.row_stride, arrays.grad_p.data) && holds(arrays.grad_c.row_stride, arrays.grad_c.data);
-    };
-    const plan how = choose(width, p.cols, all(is_contiguous), p.cols * width % 16 == 0 && all(begins_aligned), has);
-    const launch_status status = run_operation(loss_rows<T>{call, p.rows, p.cols}, how, on.stream, "loss");
+    const launch_status status = run_on(loss_rows<T>{call, p.rows, p.cols}, matrices, on, "loss");
     if (!status.ok() || !arrays.result) return status;
     finish.result = arrays.result.data;
     return total(call, p.rows, p.cols, parts, finish, on.stream);

@@ -11,7 +11,8 @@ target_compile_options(stand_in PRIVATE $<$<CONFIG:Debug>:-O1>) # millions of in
 target_include_directories(stand_in SYSTEM PRIVATE ${CAR_CUDA_INCLUDE})
 target_link_libraries(stand_in PRIVATE car_strict)
 
-# car_add_cuda_test(<name> <source>... [PTX <architecture>...] [ARCHITECTURES <architecture>...] [STAND_IN_ONLY] [LIBRARIES <target>...])
+# car_add_cuda_test(<name> <source>... [PTX <architecture>...] [ARCHITECTURES <architecture>...] [STAND_IN_ONLY] [LIBRARIES <target>...]
+#                   [STAND_IN_LIBRARIES <target>...] [DEVICE_LIBRARIES <target>...])
 #
 # Two programs of the same sources, .cu files, with doctest's main. <name>.stand_in has PTX alone, by default of 90; it runs on the
 # machine and is the test <name>. <name>.device is machine code for ARCHITECTURES, by default CAR_CUDA_ARCHITECTURES, linked against the CUDA runtime and run, as
@@ -52,11 +53,11 @@ function(car_add_cuda_test name)
     set_target_properties(${name}.${kind} PROPERTIES LINKER_LANGUAGE CXX)
     target_link_libraries(${name}.${kind} PRIVATE test_main ${test_LIBRARIES})
   endforeach()
-  target_link_libraries(${name}.stand_in PRIVATE stand_in)
+  target_link_libraries(${name}.stand_in PRIVATE ${test_STAND_IN_LIBRARIES} stand_in)
   add_test(NAME ${name} COMMAND ${name}.stand_in)
   if(NOT test_STAND_IN_ONLY)
     target_sources(${name}.device PRIVATE ${support}/device.cpp)
-    target_link_libraries(${name}.device PRIVATE ${CAR_CUDART})
+    target_link_libraries(${name}.device PRIVATE ${test_DEVICE_LIBRARIES} ${CAR_CUDART})
     if(EXISTS /dev/nvidia0)
       add_test(NAME ${name}.device COMMAND ${name}.device)
     endif()
@@ -71,4 +72,26 @@ foreach(file IN LISTS ptx_tests)
   else()
     car_add_cuda_test(ptx.${name} ${file} PTX 90 100 ARCHITECTURES 90a 100) # clusters
   endif()
+endforeach()
+
+# The library's kernels as PTX, for the stand-in; car::cuda has them as machine code.
+set(objects "")
+foreach(kernel IN LISTS car_cuda_kernels)
+  get_filename_component(name ${kernel} NAME_WE)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/kernels.${name}.o)
+  car_nvcc_object(${object} ${kernel} -cudart none --no-compress -gencode arch=compute_90,code=compute_90)
+  list(APPEND objects ${object})
+endforeach()
+add_library(car_cuda_stand_in STATIC ${objects})
+set_target_properties(car_cuda_stand_in PROPERTIES LINKER_LANGUAGE CXX)
+
+add_library(loss_answer OBJECT ${CMAKE_CURRENT_LIST_DIR}/support/loss_answer.cpp)
+target_include_directories(loss_answer PRIVATE ${CMAKE_CURRENT_LIST_DIR})
+target_link_libraries(loss_answer PRIVATE car_strict PUBLIC quadmath)
+
+# Every cuda/<name>.test.cu is a test of the kernels.
+file(GLOB cuda_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/cuda/*.test.cu)
+foreach(file IN LISTS cuda_tests)
+  get_filename_component(name ${file} NAME_WE)
+  car_add_cuda_test(cuda.${name} ${file} LIBRARIES loss_answer STAND_IN_LIBRARIES car_cuda_stand_in DEVICE_LIBRARIES car_cuda)
 endforeach()

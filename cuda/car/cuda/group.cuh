@@ -9,7 +9,7 @@
 // number of threads alone. All threads of a warp take part in each, also those whose row is past the end.
 namespace car::inline CAR_ABI::kernel::device_row {
 
-/// The largest logit that was seen, its first column, and whether one was a NaN or +inf.
+/// The largest logit that was seen, its first column, and what is bad about the row: 1, a logit is +inf; 2, NaN; 3, both.
 template <class A>
 struct peak {
     A value = -infinity<A>;
@@ -17,7 +17,7 @@ struct peak {
     int bad = 0;
 
     __device__ void add(A p, int k) {
-        if (!(p < infinity<A>)) bad = 1;
+        if (!(p < infinity<A>)) bad |= p == infinity<A> ? 1 : 2;
         if (p > value) {
             value = p;
             column = k;

@@ -3,6 +3,7 @@
 
 #include "row.cuh" // where rows live
 
+#include <car/backend.hpp>             // cuda_backend
 #include <car/backend/cuda/plan.hpp>   // choose
 #include <car/backend/cuda/status.hpp> // launch_status
 
@@ -76,9 +77,34 @@ launch_status run_operation(const Operation& operation, const plan& how, cudaStr
     return how.vector == 1 ? run_with<T, 1>(operation, how, stream, name) : run_with<T, 16 / sizeof(T)>(operation, how, stream, name);
 }
 
-inline bool is_aligned(const void* data, std::ptrdiff_t row_bytes, std::ptrdiff_t rows) {
-    return reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && (rows < 2 || row_bytes % 16 == 0);
-}
+/// How the matrices of a call lie in memory, those that are not there left out.
+class layout {
+    std::ptrdiff_t rows_ = 0, cols_ = 0;
+    int width_ = 1;
+    bool contiguous_ = true, aligned_ = true, in_rows_ = true;
+
+    template <class T>
+    void add(const matrix_view<T, device>& m) {
+        if (!m) return;
+        rows_ = m.rows, cols_ = m.cols, width_ = sizeof(T);
+        const auto begin = reinterpret_cast<std::uintptr_t>(m.data);
+        in_rows_ = in_rows_ && (m.cols < 2 || m.col_stride == 1);
+        contiguous_ = contiguous_ && (m.rows < 2 || m.row_stride == m.cols);
+        aligned_ = aligned_ && begin % 16 == 0 && (m.rows < 2 || m.row_stride * width_ % 16 == 0) && m.cols * width_ % 16 == 0;
+    }
+
+  public:
+    template <class... Matrices>
+    explicit layout(const Matrices&... matrices) {
+        (add(matrices), ...);
+    }
+    launch_status status() const {
+        if (!in_rows_) return {launch::not_supported, "columns that are not 1 apart"};
+        if (cols_ > 0x3fffffff) return {launch::not_supported, "more columns than 2^30"};
+        return {};
+    }
+    plan choose(const capabilities& device) const { return device_row::choose(width_, cols_, contiguous_, aligned_, device); }
+};
 
 /// What the device of the calling thread has.
 inline launch_status capabilities_of_device(capabilities& device) {
@@ -87,6 +113,15 @@ inline launch_status capabilities_of_device(capabilities& device) {
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&device.major, cudaDevAttrComputeCapabilityMajor, current);
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&device.shared_per_block, cudaDevAttrMaxSharedMemoryPerBlockOptin, current);
     return error == cudaSuccess ? launch_status{} : launch_status{launch::device_error, "no device", static_cast<int>(error)};
+}
+
+/// Runs an operation on rows that lie as `matrices` do.
+template <class Operation>
+launch_status run_on(const Operation& operation, const layout& matrices, cuda_backend on, const char* name) {
+    if (const launch_status status = matrices.status(); !status.ok()) return status;
+    capabilities has;
+    if (const launch_status status = capabilities_of_device(has); !status.ok()) return status;
+    return run_operation(operation, matrices.choose(has), on.stream, name);
 }
 
 } // namespace car::inline CAR_ABI::kernel::device_row
