@@ -60,6 +60,10 @@ struct own {
 
 static_assert(has_everything<car::scalar_backend> && has_everything<own<car::scalar_backend>>);
 
+// simd: the loss of rows of float or less; double, second order and what is on one row fall back to scalar.
+static_assert(has_everything<car::simd_backend> && has_loss<own<car::simd_backend>, float>);
+static_assert(!has_effect<own<car::simd_backend>, float>);
+
 // eigen: the row-wise ops; what is on one row or of second order falls back to scalar.
 static_assert(has_everything<car::eigen_backend>);
 static_assert(has_loss<own<car::eigen_backend>, float> && has_softmax<own<car::eigen_backend>, float> &&

@@ -57,6 +57,10 @@ const char* name_of(car::precision precision) {
     return precision == car::precision::fast ? "fast" : precision == car::precision::accurate ? "accurate" : "highest";
 }
 
+const char* name_of(car::scalar_backend) { return ""; }
+const char* name_of(car::simd_backend) { return ", simd"; }
+const char* name_of(car::eigen_backend) { return ", eigen"; }
+
 std::vector<wide> widen(const auto& values, double scale) {
     std::vector<wide> wide_values;
     for (auto v : values) wide_values.push_back(static_cast<wide>(scale * static_cast<double>(v)));
@@ -71,23 +75,24 @@ void compare(const cases::row<T>& row, const reference::row& want, const setting
     std::vector<T> grad_p(row.p.size(), T(NAN)), grad_c(row.p.size(), T(NAN));
     std::vector<term> loss(1, NAN), cross_entropy(1, NAN), divergence(1, NAN), lse_p(1, NAN), lse_y(1, NAN);
     const std::vector<term> upstream{static_cast<term>(s.upstream)};
-    const auto result =
-        car::loss(Backend{}, car::matrix_view<const T>(row.p.data(), 1, classes), {row.c.data(), 1, classes}, std::vector{row.label},
-                  {.alpha = s.alpha,
-                   .strength = s.strength,
-                   .temperature = s.temperature,
-                   .logit_scale = s.logit_scale,
-                   .kl_target = s.target,
-                   .flow = s.flow,
-                   .precision = precision},
-                  {.grad_p = {grad_p.data(), 1, classes},
-                   .grad_c = {grad_c.data(), 1, classes},
-                   .row_loss = loss,
-                   .row_cross_entropy = cross_entropy,
-                   .row_divergence = divergence,
-                   .lse_p = lse_p,
-                   .lse_y = lse_y,
-                   .upstream = upstream});
+    const auto call = [&](const car::loss_arrays<T>& arrays) {
+        return car::loss(Backend{}, car::matrix_view<const T>(row.p.data(), 1, classes), {row.c.data(), 1, classes}, std::vector{row.label},
+                         {.alpha = s.alpha,
+                          .strength = s.strength,
+                          .temperature = s.temperature,
+                          .logit_scale = s.logit_scale,
+                          .kl_target = s.target,
+                          .flow = s.flow,
+                          .precision = precision},
+                         arrays);
+    };
+    call({.lse_p = lse_p, .lse_y = lse_y}); // for which a backend may take another way than for the rest
+    const auto result = call({.grad_p = {grad_p.data(), 1, classes},
+                              .grad_c = {grad_c.data(), 1, classes},
+                              .row_loss = loss,
+                              .row_cross_entropy = cross_entropy,
+                              .row_divergence = divergence,
+                              .upstream = upstream});
 
     const bool label = s.target == car::kl_target::label;
     const bounds bound = bounds_of(precision, static_cast<double>(want.P[want.factual.peak]));
@@ -189,8 +194,7 @@ std::string text_of(const std::vector<column>& columns) {
 template <class T, class Backend = car::scalar_backend>
 void measure_and_check(std::initializer_list<car::precision> precisions) {
     for (const auto& [precision, worst] : measure<Backend, T>(precisions)) {
-        const bool scalar = std::is_same_v<Backend, car::scalar_backend>;
-        const std::string title = std::string(types::limits<T>::name) + ", " + (scalar ? name_of(precision) : "eigen");
+        const std::string title = std::string(types::limits<T>::name) + ", " + name_of(precision) + name_of(Backend{});
         worst.check(title);
         table.push_back({title, worst});
     }
@@ -206,10 +210,13 @@ TEST_CASE("every term and gradient, in every precision and type, against 113-bit
     measure_and_check<car::float16>({accurate});
     measure_and_check<float, car::eigen_backend>({accurate});
     measure_and_check<double, car::eigen_backend>({accurate});
+    measure_and_check<float, car::simd_backend>({fast, accurate});
+    measure_and_check<car::bfloat16, car::simd_backend>({accurate});
+    measure_and_check<car::float16, car::simd_backend>({accurate});
 
     MESSAGE(text_of(table));
-    // Eigen's own functions are not the same everywhere.
-    std::erase_if(table, [](const column& c) { return c.title.ends_with("eigen"); });
+    // Eigen's own functions are not the same everywhere, nor are instruction sets.
+    std::erase_if(table, [](const column& c) { return c.title.ends_with("eigen") || c.title.ends_with("simd"); });
     if (const char* file = std::getenv("CAR_TABLE")) std::ofstream(file) << text_of(table) << '\n';
 }
 

@@ -228,7 +228,7 @@ class expectation {
     }
 };
 
-template <class T>
+template <class T, class Backend>
 struct outputs {
     using term = car::term_of<T>;
     std::array<T, cells> grad_p, grad_c;
@@ -257,7 +257,7 @@ struct outputs {
             arrays.row_mask = given.row_mask;
             arrays.class_mask = given.class_mask;
         }
-        result = car::loss(p, c, labels, set.options, arrays);
+        result = car::loss(Backend{}, p, c, labels, set.options, arrays);
     }
 };
 
@@ -275,12 +275,12 @@ problem<T> problem_for(const combination& set) {
 }
 
 /// All that is wrong with one combination; empty if nothing is.
-template <class T>
+template <class T, class Backend>
 std::string faults_of(const combination& set) {
     using term = car::term_of<T>;
     const problem<T> given = problem_for<T>(set);
     const expectation<T> want(given, set);
-    const outputs<T> got(given, set);
+    const outputs<T, Backend> got(given, set);
     std::ostringstream faults;
     const wide unit = static_cast<wide>(types::u<term>), least = 2 * static_cast<wide>(types::limits<T>::least_normal);
     const auto compare = [&](const char* what, std::size_t i, double value, const expected& e, wide storage) {
@@ -332,10 +332,19 @@ std::string faults_of(const combination& set) {
 
 } // namespace
 
-TEST_CASE_TEMPLATE("every combination of the options", T, float, double, car::bfloat16, car::float16) {
+template <class Type, class BackendType>
+struct run {
+    using T = Type;
+    using Backend = BackendType;
+};
+
+TEST_CASE_TEMPLATE("every combination of the options", Run, run<float, car::scalar_backend>, run<double, car::scalar_backend>,
+                   run<car::bfloat16, car::scalar_backend>, run<car::float16, car::scalar_backend>, run<float, car::simd_backend>,
+                   run<car::bfloat16, car::simd_backend>, run<car::float16, car::simd_backend>) {
+    using T = typename Run::T;
     const std::size_t parts = types::exhaustive() ? 1 : 37; // a prime, so that no option is left out with another
     const std::size_t visited = for_each_combination(parts, [&](const combination& set) {
-        const std::string faults = faults_of<T>(set);
+        const std::string faults = faults_of<T, typename Run::Backend>(set);
         if (!faults.empty()) {
             INFO(std::string(types::limits<T>::name) << ", " << text_of(set));
             FAIL_CHECK(faults);

@@ -32,11 +32,14 @@ struct mode {
         mode<double, car::precision::fast>, mode<double, car::precision::accurate>, mode<double, car::precision::highest>,                 \
         mode<car::bfloat16, car::precision::accurate>, mode<car::float16, car::precision::accurate>,                                       \
         mode<float, car::precision::accurate, car::eigen_backend>, mode<double, car::precision::accurate, car::eigen_backend>,             \
-        mode<car::bfloat16, car::precision::accurate, car::eigen_backend>
+        mode<car::bfloat16, car::precision::accurate, car::eigen_backend>, mode<float, car::precision::fast, car::simd_backend>,           \
+        mode<float, car::precision::accurate, car::simd_backend>, mode<double, car::precision::accurate, car::simd_backend>,               \
+        mode<car::bfloat16, car::precision::accurate, car::simd_backend>, mode<car::float16, car::precision::accurate, car::simd_backend>
 #define EVERY_TYPE                                                                                                                         \
     mode<float, car::precision::accurate>, mode<double, car::precision::accurate>, mode<car::bfloat16, car::precision::accurate>,          \
         mode<car::float16, car::precision::accurate>, mode<float, car::precision::accurate, car::eigen_backend>,                           \
-        mode<double, car::precision::accurate, car::eigen_backend>
+        mode<double, car::precision::accurate, car::eigen_backend>, mode<float, car::precision::accurate, car::simd_backend>,              \
+        mode<car::bfloat16, car::precision::accurate, car::simd_backend>, mode<car::float16, car::precision::accurate, car::simd_backend>
 
 constexpr double inf = HUGE_VAL;
 const double no_number = std::nan("");

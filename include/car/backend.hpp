@@ -20,6 +20,10 @@ concept backend = std::derived_from<std::remove_cvref_t<B>, backend_base>;
 struct scalar_backend : backend_base {};
 inline constexpr scalar_backend scalar{};
 
+/// One kernel text for the vector registers of the machine that runs it. What it has no kernel of falls back to `scalar`.
+struct simd_backend : scalar_backend {};
+inline constexpr simd_backend simd{};
+
 /// Row-wise expressions of Eigen's arrays. The type, its object `car::eigen` and its kernels are in <car/eigen.hpp>.
 struct eigen_backend;
 
@@ -32,6 +36,6 @@ struct cuda_backend : backend_base {
 inline constexpr cuda_backend cuda{};
 
 /// What a call without a backend runs on.
-inline constexpr scalar_backend default_backend{};
+inline constexpr simd_backend default_backend{};
 
 } // namespace car::inline CAR_ABI

@@ -3,3 +3,4 @@
 
 #include "../backend/eigen/declarations.hpp"
 #include "../backend/scalar/loss.hpp"
+#include "../backend/simd/loss.hpp"

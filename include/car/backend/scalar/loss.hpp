@@ -94,67 +94,101 @@ auto loss(const logit_pairs<T, Difference>& row, const row_target<T>& target, co
     return finish_row(measured(static_cast<const logits<T, Difference>&>(row)));
 }
 
+/// What the rows of a call come to. Each row is added once; their order decides the last bits.
+template <class T, class Difference>
+class loss_sums {
+    using number = detail::number_of<Difference>;
+
+    const loss_options& options_;
+    const loss_arrays<T>& arrays_;
+    loss_result total_;
+    number divisor_;
+    detail::sum_of<Difference> cross_entropy_, divergence_, z_loss_;
+
+  public:
+    loss_sums(const batch<T>& rows, const loss_options& options, const loss_arrays<T>& arrays) : options_(options), arrays_(arrays) {
+        detail::sum_of<Difference> weights;
+        for (std::ptrdiff_t i = 0; i != rows.size(); ++i) {
+            const double weight = rows.weight(i);
+            total_.count += weight != 0;
+            weights.add(weight);
+        }
+        total_.weight = store<double>(number(weights.value()));
+        divisor_ = options.reduction != reduction::mean ? number(1) : options.divisor ? number(*options.divisor) : weights.value();
+    }
+
+    /// What the gradients of a row are multiplied with.
+    number factor(double weight, double upstream) const { return number(weight) * upstream / divisor_; }
+
+    /// Row i, of a weight of 0 where it is ignored.
+    void add(std::ptrdiff_t i, const number& weight, std::ptrdiff_t wanted, const row_result<number>& row) {
+        total_.correct += weight != 0 && row.predicted == wanted;
+        const number z = row.lse_p * row.lse_p;
+        cross_entropy_.add(weight * row.cross_entropy);
+        divergence_.add(weight * row.divergence);
+        z_loss_.add(weight * z);
+        number row_loss = row.cross_entropy;
+        if (options_.alpha != 0) row_loss += options_.alpha * row.divergence;
+        if (options_.z_weight != 0) row_loss += options_.z_weight * z;
+        const auto put = [&](const vector_view<term_of<T>>& terms, const number& value) {
+            if (terms) terms[i] = store<term_of<T>>(value);
+        };
+        put(arrays_.row_loss, weight * row_loss);
+        put(arrays_.row_cross_entropy, row.cross_entropy);
+        put(arrays_.row_divergence, row.divergence);
+        put(arrays_.lse_p, row.lse_p);
+        put(arrays_.lse_y, row.lse_y);
+        if (arrays_.predicted) arrays_.predicted[i] = row.predicted;
+        if (row.what != fault::none && total_.status.rows++ == 0) total_.status = {row.what, i, 1};
+    }
+
+    loss_result result() const {
+        loss_result total = total_;
+        const bool no_row = total.count == 0 && options_.reduction == reduction::mean && !options_.divisor;
+        if (options_.reduction == reduction::none || (no_row && options_.empty == empty::nan)) {
+            total.value = total.cross_entropy = total.divergence = total.z_loss = detail::no_number;
+        } else if (!no_row) {
+            const number ce = cross_entropy_.value() / divisor_, kl = divergence_.value() / divisor_, z = z_loss_.value() / divisor_;
+            number value = ce;
+            if (options_.alpha != 0) value += options_.alpha * kl;
+            if (options_.z_weight != 0) value += options_.z_weight * z;
+            total.value = store<double>(value);
+            total.cross_entropy = store<double>(ce);
+            total.divergence = store<double>(kl);
+            total.z_loss = store<double>(z);
+        }
+        return total;
+    }
+};
+
+/// A row that is ignored: its gradients are 0, whatever its logits are.
+template <class Number, class T>
+row_result<Number> ignore_row(const batch<T>& rows, const gradient_rows<T, Number>& gradients) {
+    gradients.fill(rows.classes(), 0);
+    row_result<Number> row;
+    row.lse_y = 0;
+    return row;
+}
+
 /// All rows of a call, each by `loss_of_row`, which is given what `loss` above is.
 template <class T, class Difference, class LossOfRow>
 loss_result loss_rows(const batch<T>& rows, const loss_options& options, const loss_arrays<T>& arrays, double limit,
                       LossOfRow loss_of_row) {
     using number = detail::number_of<Difference>;
-    loss_result total;
-    detail::sum_of<Difference> weights, cross_entropy, divergence, z_loss;
+    loss_sums<T, Difference> sums(rows, options, arrays);
     for (std::ptrdiff_t i = 0; i != rows.size(); ++i) {
         const double weight = rows.weight(i);
-        total.count += weight != 0;
-        weights.add(weight);
-    }
-    total.weight = store<double>(number(weights.value()));
-    const number divisor = rows.template divisor<Difference>();
-
-    for (std::ptrdiff_t i = 0; i != rows.size(); ++i) {
-        const number weight = rows.weight(i);
         gradient_rows<T, number> gradients = rows.template gradients<number>(i);
-        row_result<number> row;
         if (weight == 0) {
-            gradients.fill(rows.classes(), 0);
-            row.lse_y = 0;
-        } else {
-            gradients.factor = weight * rows.upstream(i) / divisor;
-            const row_target<T> target = rows.target(i);
-            row = loss_of_row(rows.template logits<Difference>(i), target, options, limit, static_cast<bool>(arrays.lse_y), gradients);
-            total.correct += row.predicted == target.first_choice();
+            sums.add(i, 0, -1, ignore_row(rows, gradients));
+            continue;
         }
-        const number z = row.lse_p * row.lse_p;
-        cross_entropy.add(weight * row.cross_entropy);
-        divergence.add(weight * row.divergence);
-        z_loss.add(weight * z);
-        const auto put = [&](const vector_view<term_of<T>>& terms, const number& value) {
-            if (terms) terms[i] = store<term_of<T>>(value);
-        };
-        number row_loss = row.cross_entropy;
-        if (options.alpha != 0) row_loss += options.alpha * row.divergence;
-        if (options.z_weight != 0) row_loss += options.z_weight * z;
-        put(arrays.row_loss, weight * row_loss);
-        put(arrays.row_cross_entropy, row.cross_entropy);
-        put(arrays.row_divergence, row.divergence);
-        put(arrays.lse_p, row.lse_p);
-        put(arrays.lse_y, row.lse_y);
-        if (arrays.predicted) arrays.predicted[i] = row.predicted;
-        if (row.what != fault::none && total.status.rows++ == 0) total.status = {row.what, i, 1};
+        gradients.factor = sums.factor(weight, rows.upstream(i));
+        const row_target<T> target = rows.target(i);
+        sums.add(i, weight, target.first_choice(),
+                 loss_of_row(rows.template logits<Difference>(i), target, options, limit, static_cast<bool>(arrays.lse_y), gradients));
     }
-
-    const bool no_row = total.count == 0 && options.reduction == reduction::mean && !options.divisor;
-    if (options.reduction == reduction::none || (no_row && options.empty == empty::nan)) {
-        total.value = total.cross_entropy = total.divergence = total.z_loss = detail::no_number;
-    } else if (!no_row) {
-        const number ce = cross_entropy.value() / divisor, kl = divergence.value() / divisor, z = z_loss.value() / divisor;
-        number value = ce;
-        if (options.alpha != 0) value += options.alpha * kl;
-        if (options.z_weight != 0) value += options.z_weight * z;
-        total.value = store<double>(value);
-        total.cross_entropy = store<double>(ce);
-        total.divergence = store<double>(kl);
-        total.z_loss = store<double>(z);
-    }
-    return total;
+    return sums.result();
 }
 
 } // namespace scalar_row

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "../scalar/loss.hpp" // batch, row_result
+#include "coefficients.hpp"   // what the rows are read for
+
+#include <cmath>   // std::frexp
+#include <cstring> // nothing is copied but bytes
+
+namespace car::inline CAR_ABI::kernel::simd_row {
+
+/// As many rows as are finished together: their logarithms share registers.
+inline constexpr std::ptrdiff_t group_rows = 16;
+/// The exponentials that they keep for their gradients.
+inline constexpr std::ptrdiff_t group_bytes = 16384;
+
+/// What a sweep makes of rows, then what follows from it: a register holds several rows.
+struct alignas(64) row_sums {
+    using one_each = double[group_rows];
+
+    // max and centre as in basic_row_state; the sums are those of exponentials from an anchor, and rest leaves out the label's column.
+    one_each max, origin, power, centre, rest, label_exponential, drift, excess;
+    one_each lowest; ///< the least c - centre
+    one_each label_logit;
+    one_each condition; ///< how much larger than the divergence its terms may be
+    one_each lowest_allowed;
+    one_each least_max; ///< of its magnitude, for a logarithm of the sum of exponentials
+    // What follows.
+    one_each sum, mean, shift, cross_entropy, divergence, lse_p, lse_y;
+    std::ptrdiff_t peak[group_rows];
+};
+
+/// Exponentials are exp(p - origin - power ln 2) 2^head_room. In float the power is near the maximum and the origin is 0, so that nothing
+/// is subtracted and rounded; in double the origin is the maximum, so that its own exponential is exact.
+struct anchor {
+    double origin = 0, power = 0;
+
+    /// What an exponential is times when it is measured from `other` instead, which is no lower.
+    double over(const anchor& other) const {
+        const double exponent = power - other.power;
+        return detail::exp(origin - other.origin) * (exponent < -1000 ? 0 : detail::power_of_two(static_cast<int>(exponent)));
+    }
+};
+
+/// What all rows of a call have in common.
+struct settings {
+    double alpha, smoothing, z_weight;
+    enum flow flow;
+    bool reads_c, wants_lse, wants_gradients;
+    bool narrow; ///< may rows be computed in float?
+    bool fast;
+
+    template <class Scalar>
+    double condition() const {
+        return fast && std::is_same_v<Scalar, float> ? 16 : constants<Scalar>::condition;
+    }
+};
+
+/// A row that is not ignored.
+struct wanted_row {
+    std::ptrdiff_t row, label;
+    double factor; ///< of its gradients
+};
+
+/// A row as the kernels read it: pieces of consecutive numbers of one type. Numbers that lie so in memory are not copied.
+template <class T, class Scalar>
+struct row_reader {
+    const scalar_row::logit_pairs<T, double>& row;
+    bool plain; ///< unit stride, and read as they are
+
+    row_reader(const scalar_row::logit_pairs<T, double>& pairs)
+        : row(pairs),
+          plain(std::is_same_v<T, Scalar> && pairs.values.stride == 1 && !pairs.valid && pairs.how.scale == 1 && pairs.how.rate == 0) {}
+
+    const Scalar* p(std::ptrdiff_t begin, std::ptrdiff_t count, Scalar* kept) const {
+        if constexpr (std::is_same_v<T, Scalar>)
+            if (plain) return row.values.data + begin;
+        for (std::ptrdiff_t k = 0; k != count; ++k) kept[k] = static_cast<Scalar>(row.p(begin + k));
+        return kept;
+    }
+    const Scalar* c(std::ptrdiff_t begin, std::ptrdiff_t count, Scalar* kept) const {
+        if constexpr (std::is_same_v<T, Scalar>)
+            if (plain && row.strength == 1 && row.counterfactual.stride == 1) return row.counterfactual.data + begin;
+        for (std::ptrdiff_t k = 0; k != count; ++k) kept[k] = static_cast<Scalar>(row.c(begin + k));
+        return kept;
+    }
+};
+
+/// May a row of gradients be written where it belongs, without a copy?
+template <class Scalar, class T>
+bool is_direct(const vector_view<T>& gradient, gradients how) {
+    return std::is_same_v<T, Scalar> && gradient && gradient.stride == 1 && how == gradients::overwrite;
+}
+template <class Scalar, class T>
+Scalar* direct(const vector_view<T>& gradient, std::ptrdiff_t begin) {
+    if constexpr (std::is_same_v<T, Scalar>)
+        return gradient.data + begin;
+    else
+        return nullptr;
+}
+/// Puts a piece of gradients where it belongs.
+template <class Scalar, class T>
+void put(const Scalar* from, const scalar_row::gradient_rows<T, double>& gradients, const vector_view<T>& to, std::ptrdiff_t begin,
+         std::ptrdiff_t count) {
+    if (!to) return;
+    for (std::ptrdiff_t k = 0; k != count; ++k) gradients.put(to, begin + k, static_cast<double>(from[k]));
+}
+
+/// Is x a power of two, so that a product with it has no rounding?
+inline bool is_power_of_two(double x) {
+    int exponent;
+    return std::abs(std::frexp(x, &exponent)) == 0.5;
+}
+
+} // namespace car::inline CAR_ABI::kernel::simd_row

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "group.hpp" // what the text of the kernels is about
+
+// The text of the kernels in registers of 16 bytes, which every machine has, in the compiler's own vectors. Without a multiplication and
+// addition in one rounding a row of float would not be within its bounds, so that rows are computed in double.
+namespace car::inline CAR_ABI::kernel::simd_row::portable {
+
+inline constexpr std::ptrdiff_t bytes = 16;
+inline constexpr bool has_fma = false;
+
+#include "text/vectors.hpp"
+
+/// The products that are added here have no rounding, or one that does not count.
+template <class Vector>
+[[gnu::always_inline]] inline Vector fma(const Vector& a, const Vector& b, const Vector& c) {
+    return a * b + c;
+}
+template <class Scalar>
+[[gnu::always_inline]] inline typename vector_of<Scalar>::type load_part(const Scalar* from, std::ptrdiff_t count, Scalar filler) {
+    Scalar kept[lanes<Scalar>];
+    for (std::ptrdiff_t k = 0; k != lanes<Scalar>; ++k) kept[k] = k < count ? from[k] : filler;
+    return load(kept);
+}
+template <class Scalar, class Vector>
+[[gnu::always_inline]] inline void store_part(Scalar* to, std::ptrdiff_t count, const Vector& value) {
+    for (std::ptrdiff_t k = 0; k != count; ++k) to[k] = value[k];
+}
+/// One bit for each lane.
+template <class Vector>
+[[gnu::always_inline]] inline unsigned equal(const Vector& a, const Vector& b) {
+    unsigned found = 0;
+    for (std::size_t k = 0; k != sizeof a / sizeof a[0]; ++k) found |= static_cast<unsigned>(a[k] == b[k]) << k;
+    return found;
+}
+[[gnu::always_inline]] inline doubles lower_half(const floats& x) { return doubles{x[0], x[1]}; }
+[[gnu::always_inline]] inline doubles upper_half(const floats& x) { return doubles{x[2], x[3]}; }
+
+#include "text/power.hpp"
+
+#include "text/sums.hpp"
+
+#include "text/functions.hpp"
+
+#include "text/row.hpp"
+
+#include "text/loss.hpp"
+
+} // namespace car::inline CAR_ABI::kernel::simd_row::portable
