@@ -1,31 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "backend.hpp"          // policies
-#include "detail/check.hpp"     // shapes, overlaps
-#include "kernel/corrected.hpp" // the backends' kernels
-#include "options.hpp"          // corrected_options
+#include "backend.hpp"              // policies
+#include "detail/check_softmax.hpp" // shapes, overlaps
+#include "kernel/corrected.hpp"     // the backends' kernels
+#include "options.hpp"              // corrected_options
 
 namespace car::inline CAR_ABI {
-
-namespace detail {
-
-inline void check_corrected(const checker& check, const footprint& left, const footprint& right, std::initializer_list<footprint> outputs,
-                            const corrected_options& options) {
-    check.readable(left);
-    check.shape(right, left.rows, left.cols);
-    for (const footprint& out : outputs)
-        if (out.data != nullptr) check.shape(out, left.rows, left.cols);
-    check.finite("strength", options.strength);
-    check.positive("temperature", options.temperature);
-}
-
-/// An output that may take the place of either input.
-inline checker::output in_place_of_either(const footprint& out, const footprint& left, const footprint& right) {
-    return {out, out.same(right) ? right.data : left.data};
-}
-
-} // namespace detail
 
 /// Softmax of each row of `p - strength*c`, the corrected prediction.
 ///

@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 #include <vector>
 
 namespace {
@@ -39,7 +40,7 @@ struct rows_of {
         const device_memory::array<term> to_sums(sums, stream);
         const auto view = [&](const device_memory::array<T>& a) { return a.view(rows, cols, cols); };
         const car::launch_status status = call(car::cuda.on(stream), view(from_p), view(from_c), view(to_y), view(to_z), to_sums.view());
-        REQUIRE_MESSAGE(status.ok(), status.reason);
+        REQUIRE_MESSAGE(status.ok(), std::string(status.reason));
         stream.wait();
         y = to_y.values(), z = to_z.values(), sums = to_sums.values();
     }

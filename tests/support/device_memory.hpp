@@ -10,12 +10,12 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
-#include <cstring>
+#include <string>
 #include <vector>
 
 namespace device_memory {
 
-inline void check(cudaError_t error) { REQUIRE_MESSAGE(error == cudaSuccess, cudaGetErrorString(error)); }
+inline void check(cudaError_t error) { REQUIRE_MESSAGE(error == cudaSuccess, std::string(cudaGetErrorString(error))); }
 
 /// A stream of the test's own.
 class stream {

@@ -191,7 +191,7 @@ __device__ __forceinline__ double inverse(double x) {
 /// a/b, b normal: without the slow path of a division, which is a call.
 __device__ __forceinline__ double quotient(double a, double b) {
     const double y = inverse(b), q = a * y;
-    return fma(y, fma(-b, q, a), q);
+    return magnitude(q) < infinity<double> ? fma(y, fma(-b, q, a), q) : q;
 }
 
 /// log(high + low), high > 0 and normal, low at most a few units in the last place of high.

@@ -10,9 +10,22 @@ namespace car::inline CAR_ABI::kernel::device_row {
 
 inline constexpr int total_threads = 256;
 
-/// What rows amount to: sums of doubles, and counts.
+/// A sum that may be infinite: then it has no remainder.
+struct any_sum : split<double> {
+    __device__ void add_term(double x) {
+        const split<double> sum = two_sum(high, x);
+        high = sum.high;
+        low = magnitude(high) < infinity<double> ? low + sum.low : 0;
+    }
+    __device__ void merge(const any_sum& other) {
+        add_term(other.high);
+        low += other.low;
+    }
+};
+
+/// What rows amount to: sums, and counts.
 struct row_sums {
-    compensated<double> weight, cross_entropy, divergence, z_loss;
+    any_sum weight, cross_entropy, divergence, z_loss;
 
     __device__ void merge(const row_sums& other) {
         weight.merge(other.weight);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "../../corrected.hpp" // checks, corrected_options
-#include "../../softmax.hpp"   // checks, softmax_options
-#include "arrays.hpp"          // views of a device
-#include "status.hpp"          // launch_status
+#include "../../backend.hpp"              // cuda_backend
+#include "../../detail/check_softmax.hpp" // shapes, overlaps
+#include "arrays.hpp"                     // views of a device
+#include "status.hpp"                     // launch_status
 
 namespace car::inline CAR_ABI {
 
