@@ -143,6 +143,28 @@ TEST_CASE_TEMPLATE("weights, reductions and the terms of the result", T, float, 
         }
 }
 
+TEST_CASE_TEMPLATE("labels and masks of any type of integer", Int, std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t,
+                   std::uint32_t, std::int64_t, std::uint64_t) {
+    auto rows = some_rows<float>(6, 4);
+    rows.options.reduction = car::reduction::none;
+    rows.options.ignore_index = std::is_signed_v<Int> ? -100 : 200;
+    run(rows);
+    const device_memory::stream stream;
+    std::vector<Int> strided(8, Int(1));
+    for (std::size_t i = 0; i != 4; ++i) strided[2 * i] = static_cast<Int>(rows.labels[i]);
+    strided[2] = static_cast<Int>(rows.options.ignore_index);
+    const device_memory::array<float> p(rows.p, stream), c(rows.c, stream), loss(4, stream);
+    const device_memory::array<Int> labels(strided, stream), mask(std::vector<Int>{1, 1, 0, static_cast<Int>(100)}, stream);
+    car::device_loss_arrays<float> arrays;
+    arrays.row_loss = loss.view();
+    arrays.row_mask = mask.view();
+    CHECK(car::loss(car::cuda.on(stream), p.view(4, 6, 6), c.view(4, 6, 6), car::vector_view<Int, car::device>(labels.data(), 4, 2),
+                    rows.options, arrays)
+              .ok());
+    const std::vector<float> got = loss.values();
+    CHECK(got == std::vector<float>{rows.loss[0], 0, 0, rows.loss[3]});
+}
+
 TEST_CASE("many rows: parts of the result add up") {
     auto rows = some_rows<float>(3, 9001);
     rows.with_gradients = false;

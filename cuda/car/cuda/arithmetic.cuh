@@ -134,22 +134,26 @@ struct reduced {
     A k, r, tail;
     typename format<A>::bits counted;
 
-    __device__ __forceinline__ explicit reduced(A x, A low = 0) {
+    __device__ __forceinline__ explicit reduced(A x) : reduced(x, [](A high) { return high; }) {}
+    __device__ __forceinline__ reduced(A x, A low) : reduced(x, [low](A high) { return add(high, low); }) {}
+
+  private:
+    template <class Correct>
+    __device__ __forceinline__ reduced(A x, Correct correct) {
         using f = format<A>;
         const A t = fma(x, f::log2_e, f::shift);
         counted = bits_of(t);
         k = add(t, -f::shift);
-        r = add(fma(k, -f::ln2_low, fma(k, -f::ln2_high, x)), low);
+        r = correct(fma(k, -f::ln2_low, fma(k, -f::ln2_high, x)));
         tail = r * r * tail_series(r);
     }
 };
 
-/// exp(x + low) 2^(offset - reference), where 2^reference is what the row's maximum is a part of.
+/// exp(x) 2^(offset - reference), where 2^reference is what the row's maximum is a part of.
 template <class A>
-__device__ __forceinline__ A shifted_exp(A x, A low, typename format<A>::bits reference) {
+__device__ __forceinline__ A shifted_exp(const reduced<A>& part, typename format<A>::bits reference) {
     using bits = typename format<A>::bits;
     using unsigned_bits = std::make_unsigned_t<bits>;
-    const reduced<A> part(x, low);
     const auto moved = static_cast<unsigned_bits>(part.counted - reference) << format<A>::mantissa;
     return number_of_bits(static_cast<bits>(static_cast<unsigned_bits>(bits_of(A(1) + (part.r + part.tail))) + moved));
 }

@@ -21,11 +21,17 @@ struct integers {
     __device__ std::int64_t operator[](std::int64_t i) const {
         const std::int64_t at = i * stride;
         switch (width) {
-        case 1: return is_signed ? static_cast<const std::int8_t*>(data)[at] : static_cast<const std::uint8_t*>(data)[at];
-        case 2: return is_signed ? static_cast<const std::int16_t*>(data)[at] : static_cast<const std::uint16_t*>(data)[at];
-        case 4: return is_signed ? static_cast<const std::int32_t*>(data)[at] : static_cast<const std::uint32_t*>(data)[at];
-        default: return static_cast<const std::int64_t*>(data)[at];
+        case 1: return is_signed ? as<std::int8_t>(at) : as<std::uint8_t>(at);
+        case 2: return is_signed ? as<std::int16_t>(at) : as<std::uint16_t>(at);
+        case 4: return is_signed ? as<std::int32_t>(at) : as<std::uint32_t>(at);
+        default: return as<std::int64_t>(at);
         }
+    }
+
+  private:
+    template <class Int>
+    __device__ std::int64_t as(std::int64_t at) const {
+        return static_cast<std::int64_t>(static_cast<const Int*>(data)[at]);
     }
 };
 

@@ -99,8 +99,10 @@ struct whole_block {
         __syncthreads(); // the last reduction has been read
         if (lane == 0) parts[threadIdx.x / 32] = value;
         __syncthreads();
-        value = lane < warps ? parts[lane] : Value{};
-        merge_lanes(value, 32);
+        int lanes = 1;
+        while (lanes < warps) lanes *= 2;
+        value = lane % lanes < warps ? parts[lane % lanes] : Value{};
+        merge_lanes(value, lanes);
     }
     __device__ bool any(bool condition) const { return condition; } // which is the same for all threads of a row
 };

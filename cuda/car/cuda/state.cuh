@@ -23,7 +23,9 @@ struct exponentials {
         : subtracted(magnitude(max) >= 4 * format<A>::reach ? max : A(0)), floor(max - format<A>::reach),
           reference(reference_of(max - subtracted)) {}
     __device__ bool reaches(A p) const { return p >= floor; }
-    __device__ A operator()(A p, A low = 0) const { return reaches(p) ? shifted_exp(p - subtracted, low, reference) : A(0); }
+    __device__ A operator()(A p) const { return reaches(p) ? shifted_exp(reduced<A>(p - subtracted), reference) : A(0); }
+    /// exp(p + low - max)
+    __device__ A operator()(A p, A low) const { return reaches(p) ? shifted_exp(reduced<A>(p - subtracted, low), reference) : A(0); }
 };
 
 /// What the second pass finds out: the sum, the mean of c to a few digits, the extent of p - c and of c.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "../../options.hpp" // loss_result
-#include "../../targets.hpp" // detail::index
+#include "../../detail/check.hpp" // footprint
+#include "../../options.hpp"      // loss_result
+#include "../../targets.hpp"      // detail::index
 
 #include <cstddef> // std::byte
 
@@ -69,6 +70,14 @@ struct device_loss_arrays {
     vector_view<const term_of<T>, device> sample_weight = {}; ///< N
     device_mask row_mask = {};                                ///< N
 };
+
+namespace detail {
+
+inline footprint footprint_of(const char* name, const device_integers& v) {
+    return {name, v.data(), v.size(), 1, v.stride(), 1, v.width()};
+}
+
+} // namespace detail
 
 namespace kernel::device_row {
 

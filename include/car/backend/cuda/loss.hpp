@@ -19,10 +19,6 @@ launch_status loss(cuda_backend on, const matrix_view<const T, device>& p, const
 
 namespace detail {
 
-inline footprint footprint_of(const char* name, const device_integers& v) {
-    return {name, v.data(), v.size(), 1, v.stride(), 1, v.width()};
-}
-
 /// What the loss asks of its arguments where they are on a device: all that it asks on the host but for the values of arrays.
 template <class T>
 void check_device_loss(const checker& check, const matrix_view<const T, device>& p, const matrix_view<const T, device>& c,
