@@ -13,6 +13,7 @@ template <class T>
 struct probability_rows {
     using storage = T;
     using A = term_of<T>;
+    static constexpr bool every_tier = false;
 
     rows_of<const T> logits;
     integers labels;

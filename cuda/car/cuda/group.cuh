@@ -93,6 +93,7 @@ struct whole_block {
     template <class Value>
     __device__ void reduce(Value& value) {
         static_assert(sizeof(Value) <= slot);
+        __syncwarp(); // after loops of different lengths
         merge_lanes(value, 32);
         auto* parts = reinterpret_cast<Value*>(scratch);
         const int lane = static_cast<int>(threadIdx.x) % 32, warps = static_cast<int>(blockDim.x) / 32;

@@ -7,8 +7,8 @@
 #include <car/backend/cuda/plan.hpp>   // choose
 #include <car/backend/cuda/status.hpp> // launch_status
 
-// An operation says what to do with a row: `rows`, `cols`, `row(i)` with the pointers of row i, and (row, group, i, inside), which is
-// called by all threads of a group; those with `inside` false have no row, and no element, but take part in every reduction.
+// An operation says what to do with a row: `rows`, `cols`, `every_tier`, `row(i)` with the pointers of row i, and (row, group, i, inside),
+// which is called by all threads of a group; those with `inside` false have no row, and no element, but take part in every reduction.
 namespace car::inline CAR_ABI::kernel::device_row {
 
 template <class Operation, class Row, class Group>
@@ -59,10 +59,12 @@ launch_status run_with(const Operation& operation, const plan& how, cudaStream_t
         if (how.group == 8) return run<register_row<T, Vector, packs>, lanes<8>>(operation, how, stream, name);
         if (how.group == 32) return run<register_row<T, Vector, packs>, lanes<32>>(operation, how, stream, name);
         return run<register_row<T, Vector, packs>, whole_block>(operation, how, stream, name);
-    case tier::tiny: return run<tiny_row<T>, lanes<1>>(operation, how, stream, name);
+    case tier::tiny:
+        if constexpr (Operation::every_tier) return run<tiny_row<T>, lanes<1>>(operation, how, stream, name);
+        break;
     case tier::shared: return run<shared_row<T, Vector>, whole_block>(operation, how, stream, name);
     case tier::cluster:
-        if constexpr (Vector > 1) return run<shared_row<T, Vector>, whole_cluster>(operation, how, stream, name);
+        if constexpr (Vector > 1 && Operation::every_tier) return run<shared_row<T, Vector>, whole_cluster>(operation, how, stream, name);
         break;
     case tier::streamed: return run<streamed_row<T, Vector>, whole_block>(operation, how, stream, name);
     }
@@ -103,7 +105,11 @@ class layout {
         if (cols_ > 0x3fffffff) return {launch::not_supported, "more columns than 2^30"};
         return {};
     }
-    plan choose(const capabilities& device) const { return device_row::choose(width_, cols_, contiguous_, aligned_, device); }
+    /// Without `every_tier`: as for rows apart and a device without clusters, which have no kernels of their own then.
+    plan choose(const capabilities& device, bool every_tier) const {
+        return device_row::choose(width_, cols_, contiguous_ && every_tier, aligned_,
+                                  {every_tier ? device.major : 8, device.shared_per_block});
+    }
 };
 
 /// What the device of the calling thread has.
@@ -121,7 +127,7 @@ launch_status run_on(const Operation& operation, const layout& matrices, cuda_ba
     if (const launch_status status = matrices.status(); !status.ok()) return status;
     capabilities has;
     if (const launch_status status = capabilities_of_device(has); !status.ok()) return status;
-    return run_operation(operation, matrices.choose(has), on.stream, name);
+    return run_operation(operation, matrices.choose(has, Operation::every_tier), on.stream, name);
 }
 
 } // namespace car::inline CAR_ABI::kernel::device_row

@@ -55,7 +55,7 @@ template <class T>
 struct loss_rows {
     using storage = T;
     using A = term_of<T>;
-    static constexpr int matrices = 2;
+    static constexpr bool every_tier = true;
 
     batch<T> call;
     std::int64_t rows, cols;

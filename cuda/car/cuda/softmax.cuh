@@ -74,6 +74,7 @@ template <class T, output Output, class Logit>
 struct softmax_rows {
     using storage = T;
     using A = term_of<T>;
+    static constexpr bool every_tier = false;
 
     rows_of<const T> p, c;
     rows_of<T> y;
@@ -118,6 +119,7 @@ template <class T>
 struct softmax_vjp_rows {
     using storage = T;
     using A = term_of<T>;
+    static constexpr bool every_tier = false;
 
     rows_of<const T> y, upstream;
     rows_of<T> grad_p, grad_c;
