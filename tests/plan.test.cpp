@@ -29,7 +29,7 @@ bool holds(const plan& how, int width, std::ptrdiff_t cols, bool contiguous, boo
         return good && contiguous && cols <= 32 && how.group == 1 && how.shared == 128 * cols * width * 2 && how.shared <= 48 * 1024;
     case tier::registers:
         return good && size(how.group) * how.packs * how.vector >= cols && how.packs * how.vector == elements_of(width, how.vector) &&
-               how.shared == 0 && (how.group == 8 || how.group == 32 || how.group == how.block) &&
+               how.shared == 0 && how.group <= most_in_registers && (how.group == 8 || how.group == 32 || how.group == how.block) &&
                (how.group == 8 || size(how.group - 32) * how.packs * how.vector < cols); // with a warp less it would not fit
     case tier::shared:
     case tier::cluster: {

@@ -12,7 +12,8 @@
 namespace car::inline CAR_ABI::kernel::device_row {
 
 template <class Operation, class Row, class Group>
-__global__ void __launch_bounds__(Group::most_threads) run_rows(const Operation operation) {
+__global__ void __launch_bounds__(Row::most_threads < Group::most_threads ? Row::most_threads : Group::most_threads)
+    run_rows(const Operation operation) {
     __shared__ alignas(16) unsigned char scratch[Group::scratch_bytes == 0 ? 1 : Group::scratch_bytes];
     extern __shared__ __align__(16) unsigned char dynamic[];
     Group group(scratch);

@@ -111,19 +111,24 @@ struct loss_rows {
         const gradient_rules<A> at_label = rules_of<A>(terms, call.alpha, call.flow, base - 1, factor);
 
         const A share = static_cast<A>(one_over);
-        const auto write = [&](auto column) {
-            const auto value = [&](const gradient_rules<A>& by, A p, A c) {
-                const element<A> k = column(p, c);
-                return pair_of<A>{by.p.to_p(k, share), by.c.to_c(k, share)};
-            };
-            row.write([&](int, A p, A c) { return value(rules, p, c); });
-            if (call.grad_p.data && row.owns(static_cast<int>(label)))
-                row.put(static_cast<int>(label), value(at_label, p_label, c_label).p - owed);
+        const auto slopes_of = [&](const gradient_rules<A>& by, const element<A>& k) {
+            return pair_of<A>{by.p.to_p(k, share), by.c.to_c(k, share)};
         };
-        if (terms.is_plain())
-            write(centred<A>{whole.exponential, whole.centre});
-        else
-            write(careful<A>(whole, terms));
+        const auto write = [&](const auto& column) { row.write([&](int, A p, A c) { return slopes_of(rules, column(p, c)); }); };
+        const centred<A> plain{whole.exponential, whole.centre};
+        element<A> at_own;
+        if (!terms.is_plain()) {
+            const careful<A> column(whole, terms);
+            write(column);
+            at_own = column(p_label, c_label);
+        } else {
+            if constexpr (Row::keeps)
+                row.write_kept([&](const element<A>& k) { return slopes_of(rules, k); });
+            else
+                write(plain);
+            at_own = plain(p_label, c_label);
+        }
+        if (call.grad_p.data && row.owns(static_cast<int>(label))) row.put(static_cast<int>(label), slopes_of(at_label, at_own).p - owed);
     }
 };
 

@@ -26,6 +26,13 @@ __device__ __forceinline__ void store(T* row, int column, const pack<T, Vector>&
     *reinterpret_cast<pack<T, Vector>*>(row + column) = values;
 }
 
+/// One column as the divergence sees it, all of it e times: e = exp(p - M), e x, e phi(x), e (1 - exp(-x)). In a wide row exp(p - c)
+/// takes the place of the last two.
+template <class A>
+struct element {
+    A e, drift, excess, fall;
+};
+
 template <class A>
 struct pair_of {
     A p, c;
@@ -72,12 +79,27 @@ struct row_base {
     __device__ bool owns(int k) const { return k / Vector % size == rank; }
     __device__ void put(int k, term_of<T> value) const { at.to_p[k] = narrow<T>(value); }
     __device__ void flush() const {}
+    static constexpr bool keeps = false; ///< has a place for what is found of each column
+    static constexpr int most_threads = device_row::most_threads;
 };
+
+/// visit(f), with f given the place of each column too.
+template <class Row, class F>
+__device__ __forceinline__ void visit_kept(const Row& row, F f) {
+    if constexpr (Row::keeps)
+        row.visit_kept(f);
+    else
+        row.visit([&](int k, auto p, auto c) {
+            element<decltype(p)> nowhere;
+            f(k, p, c, nowhere);
+        });
+}
 
 /// In registers: `Packs` accesses of each thread to each matrix. What is past the end is a masked class.
 template <class T, int Vector, int Packs>
 class register_row : public row_base<T, Vector> {
     pack<T, Vector> p_[Packs], c_[Packs];
+    mutable element<term_of<T>> kept_[Packs * Vector];
 
     __device__ int column(int i) const { return (i * this->size + this->rank) * Vector; }
 
@@ -102,6 +124,24 @@ class register_row : public row_base<T, Vector> {
 #pragma unroll
         for (int j = 0; j != Packs; ++j)
             if (column(j) < this->cols) write_pack(this->at, column(j), p_[j], c_[j], f);
+    }
+    static constexpr bool keeps = sizeof(T) < 8; // of doubles it would not fit
+    static constexpr int most_threads = most_in_registers;
+    template <class F>
+    __device__ void visit_kept(F f) const {
+#pragma unroll
+        for (int j = 0; j != Packs; ++j)
+#pragma unroll
+            for (int v = 0; v != Vector; ++v) f(column(j) + v, widen(p_[j].values[v]), widen(c_[j].values[v]), kept_[j * Vector + v]);
+    }
+    template <class F>
+    __device__ void write_kept(F f) const {
+#pragma unroll
+        for (int j = 0; j != Packs; ++j) {
+            int v = 0;
+            const auto of_kept = [&](int, auto, auto) { return f(kept_[j * Vector + v++]); };
+            if (column(j) < this->cols) write_pack(this->at, column(j), p_[j], c_[j], of_kept);
+        }
     }
 };
 

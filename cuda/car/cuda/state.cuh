@@ -88,8 +88,9 @@ struct measured {
     __device__ measured(const Row& row, Group& group, const auto* c_of_row) : top(peak_of(row, group)), exponential(safe(top)) {
         at_top = exponential(safe(top));
         const A origin = c_of_row && is_defined() ? widen(c_of_row[top.column]) : A(0);
-        row.visit([&](int k, A p, A c) {
+        visit_kept(row, [&](int k, A p, A c, element<A>& kept) {
             const A e = exponential(p);
+            kept = {e, 0, 0, 0};
             sums.rest.add_term(k == top.column ? A(0) : e);
             sums.drift = fma(e, exponential.reaches(p) ? c - origin : A(0), sums.drift);
             sums.highest = larger(sums.highest, p - c);
@@ -116,13 +117,6 @@ struct measured {
     }
 };
 
-/// One column as the divergence sees it, all of it e times: e = exp(p - M), e x, e phi(x), e (1 - exp(-x)). In a wide row exp(p - c)
-/// takes the place of the last two.
-template <class A>
-struct element {
-    A e, drift, excess, fall;
-};
-
 template <class A>
 struct centred {
     exponentials<A> exponential;
@@ -131,10 +125,11 @@ struct centred {
     __device__ __forceinline__ split<A> distance(A p, A c) const {
         return two_sum(exponential.reaches(p) ? c : centre, -centre); // the c of a masked class may be anything
     }
-    __device__ __forceinline__ element<A> operator()(A p, A c) const {
+    __device__ __forceinline__ element<A> operator()(A p, A c) const { return (*this)(p, c, exponential(p)); }
+    __device__ __forceinline__ element<A> operator()(A p, A c, A e) const {
         using f = format<A>;
         const split<A> x = distance(p, c);
-        const A near = smaller(larger(x.high, -f::deepest), f::deepest), e = exponential(p);
+        const A near = smaller(larger(x.high, -f::deepest), f::deepest);
         const curve<A> at(near, x.low);
         return {e, e * x.high, e * (at.phi + (x.high - near)), e * (near > 1 ? at.drop : near - at.phi)};
     }
@@ -203,11 +198,16 @@ __device__ bool outgrows(const Row& row, Group& group, const measured<A>& whole)
     return found.bits != 0;
 }
 
-template <class A, class Row, class Group, class Column>
+/// `Kept`: what is found of each column is kept, where the row has a place for it.
+template <class A, bool Kept, class Row, class Group, class Column>
 __device__ void finish_narrow(const Row& row, Group& group, const Column& column, row_terms& terms) {
     two_sums<A> sums; // D, U
-    row.visit([&](int, A p, A c) {
-        const element<A> k = column(p, c);
+    visit_kept(row, [&](int, A p, A c, element<A>& kept) {
+        element<A> k;
+        if constexpr (Kept && Row::keeps)
+            kept = k = column(p, c, kept.e);
+        else
+            k = column(p, c);
         sums.first.add_term(k.drift);
         sums.second.add_term(k.excess);
     });
@@ -274,8 +274,10 @@ __device__ row_terms finish(const Row& row, Group& group, measured<A>& whole, bo
         way(found);
         if (own) terms = found;
     };
-    take(terms.is_plain(), [&](row_terms& found) { finish_narrow<A>(row, group, centred<A>{whole.exponential, whole.centre}, found); });
-    take(terms.deep, [&](row_terms& found) { finish_narrow<A>(row, group, careful<A>(whole, found), found); });
+    take(terms.is_plain(), [&](row_terms& found) {
+        finish_narrow<A, true>(row, group, centred<A>{whole.exponential, whole.centre}, found);
+    });
+    take(terms.deep, [&](row_terms& found) { finish_narrow<A, false>(row, group, careful<A>(whole, found), found); });
     take(terms.wide, [&](row_terms& found) { finish_wide(row, group, whole, found); });
     return terms;
 }

@@ -36,9 +36,10 @@ struct plan {
     friend constexpr bool operator==(const plan&, const plan&) = default;
 };
 
-inline constexpr int most_threads = 512;  ///< of a block, for one row
-inline constexpr int unasked = 47 * 1024; ///< bytes of dynamic shared memory that a block has without opt-in
-inline constexpr int scratch = 4 * 1024;  ///< bytes of shared memory that reductions use, and the system
+inline constexpr int most_threads = 512;      ///< of a block, for one row
+inline constexpr int most_in_registers = 256; ///< of those, where the row is in registers: 255 of them for each thread
+inline constexpr int unasked = 47 * 1024;     ///< bytes of dynamic shared memory that a block has without opt-in
+inline constexpr int scratch = 4 * 1024;      ///< bytes of shared memory that reductions use, and the system
 
 /// How many elements of a row a thread holds in registers. Narrow accesses to two-byte types are slow enough without more of them.
 constexpr int elements_of(int width, int vector) { return width == 8 || (width == 2 && vector == 1) ? 8 : 16; }
@@ -55,7 +56,7 @@ constexpr plan choose(int width, std::ptrdiff_t cols, bool contiguous, bool alig
     const auto in_registers = [&](int group, int block) { return plan{tier::registers, vector, elements / vector, group, block, 1, 0}; };
     if (cols <= 8 * elements) return in_registers(8, 128);
     if (cols <= 32 * elements) return in_registers(32, 128);
-    if (cols <= most_threads * elements) {
+    if (cols <= most_in_registers * elements) {
         const int threads = static_cast<int>((cols + 32 * elements - 1) / (32 * elements)) * 32;
         return in_registers(threads, threads);
     }
