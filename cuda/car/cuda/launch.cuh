@@ -11,9 +11,12 @@
 // which is called by all threads of a group; those with `inside` false have no row, and no element, but take part in every reduction.
 namespace car::inline CAR_ABI::kernel::device_row {
 
+template <class Row, class Group>
+inline constexpr int threads_of = Row::most_threads < Group::most_threads ? Row::most_threads : Group::most_threads;
+
+// One block of a multiprocessor is enough: asked for less, ptxas saves registers by spilling.
 template <class Operation, class Row, class Group>
-__global__ void __launch_bounds__(Row::most_threads < Group::most_threads ? Row::most_threads : Group::most_threads)
-    run_rows(const Operation operation) {
+__global__ void __launch_bounds__(threads_of<Row, Group>, 1) run_rows(const Operation operation) {
     __shared__ alignas(16) unsigned char scratch[Group::scratch_bytes == 0 ? 1 : Group::scratch_bytes];
     extern __shared__ __align__(16) unsigned char dynamic[];
     Group group(scratch);
