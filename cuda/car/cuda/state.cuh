@@ -267,9 +267,8 @@ __device__ row_terms finish(const Row& row, Group& group, measured<A>& whole, bo
     const bool low = bottom < A(shallow), counts = group.any(low) && outgrows(row, group, whole);
     terms.wide = !(top <= 30) || !terms.finite;
     terms.deep = !terms.wide && low && counts;
-    // Rows that share a warp take each way together, and each keeps what is its own.
+    // Rows that share a warp take each way together, and each keeps what is its own; the common way is taken by all.
     const auto take = [&](bool own, auto way) {
-        if (!group.any(own)) return;
         row_terms found = terms;
         way(found);
         if (own) terms = found;
@@ -277,8 +276,9 @@ __device__ row_terms finish(const Row& row, Group& group, measured<A>& whole, bo
     take(terms.is_plain(), [&](row_terms& found) {
         finish_narrow<A, true>(row, group, centred<A>{whole.exponential, whole.centre}, found);
     });
-    take(terms.deep, [&](row_terms& found) { finish_narrow<A, false>(row, group, careful<A>(whole, found), found); });
-    take(terms.wide, [&](row_terms& found) { finish_wide(row, group, whole, found); });
+    if (group.any(terms.deep))
+        take(terms.deep, [&](row_terms& found) { finish_narrow<A, false>(row, group, careful<A>(whole, found), found); });
+    if (group.any(terms.wide)) take(terms.wide, [&](row_terms& found) { finish_wide(row, group, whole, found); });
     return terms;
 }
 
