@@ -231,6 +231,10 @@ void array::require_logits() const {
         type_error(op_, std::string(name_) + " has elements of " + name_of(type_) + ", expected float32, float64, bfloat16 or float16");
 }
 
+void array::apart() const {
+    value_error(op_, std::string(name_) + " has samples that do not lie one after the other, expected them to: copy it");
+}
+
 void array::require_dimensions(int wanted, const char* shape) const {
     if (dimensions_ != wanted)
         value_error(op_, std::string(name_) + " has a shape of " + std::to_string(dimensions_) + " dimensions, expected " + shape);

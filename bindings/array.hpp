@@ -61,6 +61,7 @@ class array {
     void from_capsule(py::object capsule);
     template <class View>
     View integers() const;
+    [[noreturn]] void apart() const;
 
     /// Height and width are the last axes. The first of three is that of channels, or of images.
     template <class T>
@@ -122,6 +123,13 @@ class array {
         if (dimensions_ == 1) return {pointer<T>(), 1, shape_[0], shape_[0], strides_[0]};
         require_dimensions(2, "N x C");
         return {pointer<T>(), shape_[0], shape_[1], strides_[0], strides_[1]};
+    }
+    /// N x D; or B x N x D, the samples one after the other.
+    template <class T>
+    car::matrix_view<T> samples() const {
+        if (dimensions_ != 3) return matrix<T>();
+        if (shape_[0] > 1 && shape_[1] > 0 && strides_[0] != shape_[1] * strides_[1]) apart();
+        return {pointer<T>(), shape_[0] * shape_[1], shape_[2], strides_[1], strides_[2]};
     }
     /// N.
     template <class T>

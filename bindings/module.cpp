@@ -38,6 +38,10 @@ PYBIND11_MODULE(_car, module) {
     binding::bind_corrected(module);
     binding::bind_effect(module);
     binding::bind_image(module);
+    binding::bind_adjust(module);
+    binding::bind_attention(module);
+    binding::bind_treatment(module);
+    binding::bind_evaluate(module);
     binding::define(module, "config", &binding::config,
                     "config() -> dict[str, typing.Any]\n\nVersion, backends, instruction set and compiler of the compiled half.");
 }

@@ -3,11 +3,14 @@
 
 #include "array.hpp"
 
+#include <car/adjust.hpp>         // adjust_options, and those of attention
 #include <car/backend.hpp>        // policies
 #include <car/counterfactual.hpp> // noise_fill
 #include <car/effect.hpp>         // effect_options
+#include <car/evaluate.hpp>       // top_k_options, profile_options
 #include <car/occlusion.hpp>      // occlusion_options
 #include <car/options.hpp>        // the other options
+#include <car/treatment.hpp>      // treatment_options, plug_in_options
 
 #if defined(CAR_PYTHON_EIGEN)
 #include <car/eigen.hpp> // a second backend, where the build has found Eigen
@@ -57,6 +60,22 @@ template <>
 struct words<enum car::reason> {
     static constexpr std::array names{"none",       "no_rows",    "bad_weight", "propensity_outside", "no_treated", "no_control",
                                       "empty_cell", "not_finite", "too_few",    "undefined_replicate"};
+};
+template <>
+struct words<enum car::adjustment> {
+    static constexpr std::array names{"exact", "geometric"};
+};
+template <>
+struct words<enum car::normalise> {
+    static constexpr std::array names{"as_published", "yes"};
+};
+template <>
+struct words<enum car::weighting> {
+    static constexpr std::array names{"inverse", "stabilised", "treated", "control", "overlap"};
+};
+template <>
+struct words<enum car::empty_stratum> {
+    static constexpr std::array names{"undefined", "drop"};
 };
 template <>
 struct words<enum car::fault> {
@@ -121,6 +140,60 @@ struct table<car::occlusion_options> {
     using of = car::occlusion_options;
     static constexpr std::tuple options{option{"scale", &of::scale}, option{"alpha", &of::alpha}, option{"first_frame", &of::first_frame},
                                         option{"last_frame", &of::last_frame}};
+};
+
+template <>
+struct table<car::adjust_options> {
+    using of = car::adjust_options;
+    static constexpr std::tuple options{option{"adjustment", &of::adjustment}, option{"reduction", &of::reduction},
+                                        option{"ignore_index", &of::ignore_index}};
+};
+template <>
+struct table<car::attention_options> {
+    static constexpr std::tuple options{option{"batch", &car::attention_options::batch}, option{"scale", &car::attention_options::scale}};
+};
+template <>
+struct table<car::dictionary_options> {
+    static constexpr std::tuple options{option{"normalise", &car::dictionary_options::normalise},
+                                        option{"scale", &car::dictionary_options::scale}};
+};
+template <>
+struct table<car::front_door_options> {
+    static constexpr std::tuple options{option{"batch", &car::front_door_options::batch}, option{"scale", &car::front_door_options::scale}};
+};
+template <>
+struct table<car::intervention_options> {
+    static constexpr std::tuple options{option{"batch", &car::intervention_options::batch},
+                                        option{"scale", &car::intervention_options::scale}};
+};
+
+template <>
+struct table<car::top_k_options> {
+    static constexpr std::tuple options{option{"k", &car::top_k_options::k}, option{"ignore_index", &car::top_k_options::ignore_index}};
+};
+template <>
+struct table<car::profile_options> {
+    using of = car::profile_options;
+    static constexpr std::tuple options{option{"level", &of::level}, option{"interval", &of::interval}, option{"resamples", &of::resamples},
+                                        option{"seed", &of::seed}, option{"first_row", &of::first_row}};
+};
+template <>
+struct table<car::hajek> {
+    static constexpr std::tuple options{option{"weighting", &car::hajek::weighting}};
+};
+template <>
+struct table<car::treatment_options> {
+    using of = car::treatment_options;
+    static constexpr std::tuple options{option{"level", &of::level},        option{"interval", &of::interval},   option{"clip", &of::clip},
+                                        option{"trim", &of::trim},          option{"resamples", &of::resamples}, option{"seed", &of::seed},
+                                        option{"first_row", &of::first_row}};
+};
+template <>
+struct table<car::plug_in_options> {
+    using of = car::plug_in_options;
+    static constexpr std::tuple options{
+        option{"level", &of::level},         option{"interval", &of::interval}, option{"empty_stratum", &of::empty_stratum},
+        option{"resamples", &of::resamples}, option{"seed", &of::seed},         option{"first_row", &of::first_row}};
 };
 
 template <class Options, class Each>
@@ -319,6 +392,10 @@ void bind_loss(py::module_& module);
 void bind_softmax(py::module_& module);
 void bind_corrected(py::module_& module);
 void bind_effect(py::module_& module);
+void bind_adjust(py::module_& module);
+void bind_attention(py::module_& module);
+void bind_treatment(py::module_& module);
+void bind_evaluate(py::module_& module);
 void bind_image(py::module_& module);
 
 } // namespace binding

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # CAR_CUDA=OFF, AUTO or ON: whether CUDA takes part. AUTO: where nvcc is found; ON: an error where it is not. nvcc is called by commands of
 # its own and not as a language of CMake, which would ask for a driver's library and, before 3.25.2, refuse C++20.
-set(CAR_CUDA AUTO CACHE STRING "Whether CUDA takes part: OFF, AUTO or ON")
+set(default OFF) # a parent project asks for it
+if(PROJECT_IS_TOP_LEVEL)
+  set(default AUTO)
+endif()
+set(CAR_CUDA ${default} CACHE STRING "Whether CUDA takes part: OFF, AUTO or ON")
 set_property(CACHE CAR_CUDA PROPERTY STRINGS OFF AUTO ON)
 set(CAR_CUDA_ARCHITECTURES 80 90a 100 120 CACHE STRING "Architectures that CUDA code is compiled for")
 
@@ -11,8 +15,10 @@ if(NOT CAR_CUDA MATCHES "^(OFF|AUTO|ON)$")
 elseif(NOT CAR_CUDA STREQUAL OFF)
   find_program(CAR_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin)
   if(CAR_NVCC)
-    cmake_path(GET CAR_NVCC PARENT_PATH nvcc_directory)
-    cmake_path(GET nvcc_directory PARENT_PATH car_cuda_root)
+    # Its own word for where the toolkit is: nvcc may be a link, or a script that calls another one.
+    execute_process(COMMAND ${CAR_NVCC} --dryrun -E -x cu /dev/null OUTPUT_QUIET ERROR_VARIABLE nvcc_says)
+    string(REGEX MATCH "TOP=([^\n]*)" nvcc_says "${nvcc_says}")
+    file(REAL_PATH "${CMAKE_MATCH_1}" car_cuda_root)
     find_path(CAR_CUDA_INCLUDE cuda_runtime_api.h HINTS ${car_cuda_root}/include ${car_cuda_root}/targets/x86_64-linux/include NO_DEFAULT_PATH)
     find_library(CAR_CUDART cudart HINTS ${car_cuda_root}/lib64 ${car_cuda_root}/targets/x86_64-linux/lib NO_DEFAULT_PATH)
   endif()

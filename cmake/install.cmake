@@ -7,7 +7,8 @@ set(package_directory ${CMAKE_INSTALL_DATADIR}/cmake/car)
 set(pkgconfig_directory ${CMAKE_INSTALL_DATADIR}/pkgconfig)
 
 # An export of its own for each component: find_package(car) offers car::eigen only to those who asked for it and have Eigen.
-install(TARGETS car EXPORT car-targets FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS car EXPORT car-targets FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+                                       FILE_SET text DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT car-targets NAMESPACE car:: DESTINATION ${package_directory})
 foreach(component IN LISTS components)
   install(TARGETS car_${component} EXPORT car-${component}-targets FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

@@ -44,11 +44,15 @@ constexpr bool has_adjust = requires(const Backend& on, car::kernel::adjust_scra
     car::kernel::adjust_exact(on, kept, 1, row, prior, 0, probability, gradient);
     car::kernel::adjust_geometric(on, kept, 1, row, prior, 0, probability, gradient);
 };
+template <class Backend>
+constexpr bool has_matmul = requires(const Backend& on, car::matrix_view<const double> in, car::matrix_view<double> out) {
+    car::kernel::matmul(on, in, in, out, 1.0, car::gradients::overwrite);
+}; // what attention, the confounder dictionary, front-door attention and the interventions are made of, with softmax
 
 template <class Backend>
 constexpr bool has_everything = has_loss<Backend, float>&& has_loss<Backend, double>&& has_softmax<Backend, float>&&
     has_softmax<Backend, double>&& has_corrected<Backend, float>&& has_corrected<Backend, double>&& has_effect<Backend, float>&&
-        has_effect<Backend, double>&& has_adjust<Backend, float>&& has_adjust<Backend, double>;
+        has_effect<Backend, double>&& has_adjust<Backend, float>&& has_adjust<Backend, double>&& has_matmul<Backend>;
 
 struct no_backend : car::backend_base {};
 
@@ -61,17 +65,17 @@ struct own {
 
 static_assert(has_everything<car::scalar_backend> && has_everything<own<car::scalar_backend>>);
 
-// simd: the loss of rows of float or less; double, second order and what is on one row fall back to scalar.
+// simd: the loss, softmax and corrected softmax of rows of float or less; double, second order and what is on one row fall back to scalar.
 static_assert(has_everything<car::simd_backend> && has_loss<own<car::simd_backend>, float>);
-static_assert(!has_effect<own<car::simd_backend>, float>);
+static_assert(has_loss<own<car::simd_backend>, car::bfloat16> && !has_effect<own<car::simd_backend>, float>);
 
-// eigen: the row-wise ops; what is on one row or of second order falls back to scalar.
+// eigen: the row-wise ops and the product of matrices; what is on one row or of second order falls back to scalar.
 static_assert(has_everything<car::eigen_backend>);
 static_assert(has_loss<own<car::eigen_backend>, float> && has_softmax<own<car::eigen_backend>, float> &&
-              has_corrected<own<car::eigen_backend>, float>);
+              has_corrected<own<car::eigen_backend>, float> && has_matmul<own<car::eigen_backend>>);
 static_assert(!has_effect<own<car::eigen_backend>, float>);
 static_assert(!has_loss<no_backend, float> && !has_softmax<no_backend, float> && !has_corrected<no_backend, float> &&
-              !has_effect<no_backend, float> && !has_adjust<no_backend, float>);
+              !has_effect<no_backend, float> && !has_adjust<no_backend, float> && !has_matmul<no_backend>);
 // cuda: on a device's memory alone, by calls of its own.
 template <class T>
 using on_device = car::matrix_view<T, car::device>;

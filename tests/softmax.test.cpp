@@ -21,7 +21,8 @@ struct run {
     static constexpr Backend on{};
 };
 #define EVERY_RUN                                                                                                                          \
-    run<car::scalar_backend, float>, run<car::scalar_backend, double>, run<car::eigen_backend, float>, run<car::eigen_backend, double>
+    run<car::scalar_backend, float>, run<car::scalar_backend, double>, run<car::eigen_backend, float>, run<car::eigen_backend, double>,    \
+        run<car::simd_backend, float>, run<car::simd_backend, double>
 
 template <class T>
 constexpr double u = std::numeric_limits<T>::epsilon() / 2;

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "attention.hpp"     // in-sample and cross-sample attention
 #include "backend.hpp"       // policies
 #include "detail/check.hpp"  // shapes, labels, overlaps
+#include "detail/prior.hpp"  // the strata's probabilities
+#include "dictionary.hpp"    // a dictionary of confounders
+#include "intervention.hpp"  // the two interventions of cross-modal learning
 #include "kernel/adjust.hpp" // the backends' kernels
+#include "mediator.hpp"      // attention through a mediator
 #include "options.hpp"       // reduction, row_status
 
-#include <cmath>  // std::abs
+#include <cmath>  // std::isnan
 #include <limits> // NaN
-#include <string> // messages
 
 namespace car::inline CAR_ABI {
 
@@ -57,18 +61,9 @@ adjust_result adjust(const Backend& on, const G& g, vector_view<const term_of<sc
     const detail::checker check("adjust");
     const matrix_view<const T> all = view(g);
     const std::ptrdiff_t strata = prior.size, rows = labels.size();
-    if (strata < 1) check.fail("prior has size " + std::to_string(strata) + ", expected at least 1");
-    check.shape(detail::footprint_of("prior", prior), strata, 1);
+    detail::check_prior(check, prior, "stratum");
     check.shape(detail::footprint_of("g", all), strata * rows, all.cols);
     check.labels(labels, rows, all.cols, options.ignore_index);
-    double total = 0;
-    for (std::ptrdiff_t k = 0; k != strata; ++k) {
-        const auto w = static_cast<double>(prior[k]);
-        if (!(w >= 0)) check.fail("prior of stratum " + std::to_string(k) + " is " + std::to_string(w) + ", expected at least 0");
-        total += w;
-    }
-    if (!(std::abs(total - 1) <= static_cast<double>(strata) * static_cast<double>(std::numeric_limits<term_of<T>>::epsilon())))
-        check.fail("prior has sum " + std::to_string(total) + ", expected 1");
     if (arrays.probability) check.shape(detail::footprint_of("probability", arrays.probability), rows, all.cols);
     if (arrays.grad) check.shape(detail::footprint_of("grad", arrays.grad), strata * rows, all.cols);
     if (arrays.row_loss) check.shape(detail::footprint_of("row_loss", arrays.row_loss), rows, 1);

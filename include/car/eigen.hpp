@@ -3,6 +3,7 @@
 
 #include "backend/eigen/corrected.hpp" // the kernels of car::eigen
 #include "backend/eigen/loss.hpp"
+#include "backend/eigen/matmul.hpp"
 #include "backend/eigen/softmax.hpp"
 #include "view.hpp" // view_traits, which this header specialises
 

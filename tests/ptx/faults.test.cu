@@ -221,10 +221,13 @@ __global__ void cluster_rank(float* x) {
 template <bool fault>
 __global__ void cluster_race(float* x) {
     __shared__ float s[threads];
-    s[threadIdx.x] = x[threadIdx.x];
+    s[threadIdx.x] = 0;
+    arrive();
+    wait();
+    s[threadIdx.x] = x[threadIdx.x]; // fault: cluster_race
     arrive();
     if (!fault) wait();
-    const float got = load(there(s + threadIdx.x, rank_in_cluster() ^ 1));
+    const float got = load(there(s + threadIdx.x, rank_in_cluster() ^ 1)); // fault: cluster_race
     if (fault) wait();
     arrive();
     wait();
@@ -349,6 +352,7 @@ TWINS(unsupported, no_instruction, 1, 0)
         check_twins(ptx::kind::what, #name, [](auto fault, float* x) { in_cluster(name<fault.value>, x); });                               \
     }
 TWINS_OF_A_CLUSTER(cluster, cluster_rank)
+TWINS_OF_A_CLUSTER(race, cluster_race)
 TWINS_OF_A_CLUSTER(cluster, cluster_ended)
 TWINS_OF_A_CLUSTER(divergence, cluster_waits_alone)
 #undef TWINS_OF_A_CLUSTER

@@ -242,6 +242,16 @@ __device__ u32 insert(u32 a, u32 b, u32 at, u32 length) {
     asm("bfi.b32 %0, %1, %2, %3, %4;" : "=r"(d) : "r"(a), "r"(b), "r"(at), "r"(length));
     return d;
 }
+__device__ u32 left_by(u32 a, u32 n) {
+    u32 d;
+    asm("shl.b32 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(n));
+    return d;
+}
+__device__ i32 right_by(i32 a, u32 n) {
+    i32 d;
+    asm("shr.s32 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(n));
+    return d;
+}
 __device__ float add_flushed(float a, float b) {
     float d;
     asm("add.ftz.f32 %0, %1, %2;" : "=f"(d) : "f"(a), "f"(b));
@@ -332,6 +342,8 @@ TWO(most, u64, u64, u64, max(a, b), std::max(a, b))
 ONE(absolute, i32, i32, abs(a), a < 0 ? static_cast<i32>(0u - static_cast<u32>(a)) : a)
 TWO(left, u32, u32, u32, a << (b & 31), a << (b & 31))
 TWO(right, i64, i64, u32, a >> (b & 63), a >> (b & 63))
+TWO(left_far, u32, u32, u32, left_by(a, b), b > 31 ? 0 : a << b)
+TWO(right_far, i32, i32, u32, right_by(a, b), b > 31 ? (a < 0 ? -1 : 0) : a >> b)
 TWO(logic, u64, u64, u64, (a & ~b) | (a ^ b), (a & ~b) | (a ^ b))
 THREE(lop3, u32, u32, u32, u32, mix(a, b, c), (~b & c) | (a & b))
 TWO(funnel, u32, u32, u32, __funnelshift_l(a, b, a), static_cast<u32>(((u64{b} << 32 | a) << (a & 31)) >> 32))

@@ -317,20 +317,21 @@ TEST_CASE("a thread's own memory") {
 }
 
 TEST_CASE("wide accesses, on each device, and what is counted") {
+    constexpr unsigned threads = 20; // no whole warp
     for (const int major : {9, 10}) {
         ptx::set_device({.major = major, .minor = 0});
-        array<pack> in(32, pack{{0, 1, 2, 3, 4, 5, 6, 7}}), out(32);
+        array<pack> in(threads, pack{{0, 1, 2, 3, 4, 5, 6, 7}}), out(threads);
         ptx::reset_counters();
-        copy_packs<<<1, 32>>>(in.data, out.data);
+        copy_packs<<<1, threads>>>(in.data, out.data);
         const std::vector<pack> got = out.get();
         for (const pack& p : got)
             for (int k = 0; k != 8; ++k) CHECK(p.v[k] == static_cast<float>(1 << k));
         if (!ptx::is_stand_in()) continue;
         const ptx::counts counts = ptx::counters();
-        CHECK(counts.of("ex2") == 32 * 8);
-        CHECK(counts.loaded("global") == 32 * sizeof(pack));
-        CHECK(counts.stored("global") == 32 * sizeof(pack));
-        CHECK(counts.of("st") == (major == 10 ? 32 : 64));
+        CHECK(counts.of("ex2") == threads * 8);
+        CHECK(counts.loaded("global") == threads * sizeof(pack));
+        CHECK(counts.stored("global") == threads * sizeof(pack));
+        CHECK(counts.of("st") == (major == 10 ? threads : 2 * threads));
         CHECK(counts.instructions >= counts.of("ex2") + counts.of("ld") + counts.of("st"));
         ptx::reset_counters();
         CHECK(ptx::counters().instructions == 0);
@@ -370,6 +371,21 @@ TEST_CASE("streams, events and graphs") {
     cudaEventDestroy(done);
     cudaStreamDestroy(first);
     cudaStreamDestroy(second);
+    check_clean();
+}
+
+TEST_CASE("the default stream and the others wait for one another") {
+    array<int> x(32);
+    cudaStream_t other;
+    cudaStreamCreate(&other);
+    increment<<<1, 32, 0, other>>>(x.data);
+    twice<<<1, 32>>>(x.data);
+    increment<<<1, 32, 0, other>>>(x.data);
+    cudaStreamSynchronize(other);
+    CHECK(x.get() == std::vector<int>(32, 3));
+    increment<<<1, 32, 0, other>>>(x.data);
+    CHECK(x.get() == std::vector<int>(32, 4)); // copied in the default stream
+    cudaStreamDestroy(other);
     check_clean();
 }
 

@@ -3,3 +3,4 @@
 
 #include "../backend/eigen/declarations.hpp"
 #include "../backend/scalar/corrected.hpp"
+#include "../backend/simd/corrected.hpp"

@@ -3,3 +3,4 @@
 
 #include "../backend/eigen/declarations.hpp"
 #include "../backend/scalar/softmax.hpp"
+#include "../backend/simd/softmax.hpp"

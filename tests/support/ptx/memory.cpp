@@ -130,9 +130,11 @@ void region::each_cell(std::size_t offset, unsigned width, unsigned count, Touch
     }
 }
 
-[[noreturn]] static void race(const char* does, const char* did, thread_id other) {
-    throw fault(kind::race, std::string(does) + " what thread " + std::to_string(other % threads_of_block) + " " + did +
-                                ", and nothing orders the two");
+[[noreturn]] static void race(const char* does, const char* did, thread_id me, thread_id other) {
+    std::string who = "thread " + std::to_string(other % threads_of_block);
+    if (me / threads_of_block != other / threads_of_block)
+        who += " of block " + std::to_string(other / threads_of_block) + " of the cluster";
+    throw fault(kind::race, std::string(does) + " what " + who + " " + did + ", and nothing orders the two");
 }
 
 static void check_writer(const order& when, const cell& c, thread_id me, const char* does) {
@@ -142,7 +144,7 @@ static void check_writer(const order& when, const cell& c, thread_id me, const c
         if (!when.is_told(c.write_time))
             throw fault(kind::race, std::string(does) + " what another block wrote, and nothing orders the two");
     } else if (writer != me && c.write_time >= when.since(me, writer)) {
-        race(does, "wrote", writer);
+        race(does, "wrote", me, writer);
     }
 }
 
@@ -186,7 +188,7 @@ static void check_readers(const order& when, const cell& c, thread_id me) {
     } else {
         for (unsigned k = 0; k != lanes_of_warp; ++k) {
             const auto reader = static_cast<thread_id>(c.reading_warp * lanes_of_warp + k);
-            if (c.readers >> k & 1 && reader != me && c.read_time >= when.since(me, reader)) race("writes", "read", reader);
+            if (c.readers >> k & 1 && reader != me && c.read_time >= when.since(me, reader)) race("writes", "read", me, reader);
         }
     }
 }

@@ -27,4 +27,7 @@ template <class T>
 loss_result loss(eigen_backend, const matrix_view<const T>& p, const matrix_view<const T>& c, const targets<T>& labels,
                  const loss_options& options, const loss_arrays<T>& arrays) noexcept;
 
+void matmul(eigen_backend, const matrix_view<const double>& a, const matrix_view<const double>& b, const matrix_view<double>& c,
+            double factor = 1, gradients how = gradients::overwrite);
+
 } // namespace car::inline CAR_ABI::kernel

@@ -50,6 +50,13 @@ struct batch {
         return {{p.row(i), {options.logit_scale / options.temperature, rate}, arrays.class_mask}, counterfactual, options.strength};
     }
 
+    /// Another row, read the same way.
+    template <class Difference>
+    void move_to(std::ptrdiff_t i, logit_pairs<T, Difference>& row) const {
+        row.values = p.row(i);
+        if (c.data) row.counterfactual = c.row(i);
+    }
+
     row_target<T> target(std::ptrdiff_t i) const {
         if (labels.are_probabilities()) return {.probabilities = labels.probabilities().row(i)};
         return {.label = static_cast<std::ptrdiff_t>(labels.indices()[i])};

@@ -18,7 +18,7 @@ namespace car::inline CAR_ABI::kernel::simd_row::avx2 {
 inline constexpr std::ptrdiff_t bytes = 32;
 inline constexpr bool has_fma = true;
 
-#include "text/vectors.hpp"
+#include "text/vectors.inc"
 
 [[gnu::always_inline]] inline floats fma(const floats& a, const floats& b, const floats& c) { return __builtin_ia32_vfmaddps256(a, b, c); }
 [[gnu::always_inline]] inline doubles fma(const doubles& a, const doubles& b, const doubles& c) {
@@ -47,6 +47,18 @@ inline constexpr bool has_fma = true;
     __builtin_ia32_maskstorepd256(reinterpret_cast<doubles*>(to), first_doubles(count), value);
 }
 /// One bit for each lane.
+/// To an aligned address, around the caches.
+template <class Scalar, class Vector>
+[[gnu::always_inline]] inline void stream(Scalar* to, const Vector& value) {
+#if defined(__clang__)
+    __builtin_nontemporal_store(value, reinterpret_cast<Vector*>(to));
+#else
+    if constexpr (std::is_same_v<Scalar, float>)
+        __builtin_ia32_movntps256(to, value);
+    else
+        __builtin_ia32_movntpd256(to, value);
+#endif
+}
 [[gnu::always_inline]] inline unsigned equal(const floats& a, const floats& b) {
     const ints same = a == b;
     return static_cast<unsigned>(__builtin_ia32_movmskps256(reinterpret_cast<floats>(same)));
@@ -62,15 +74,45 @@ inline constexpr bool has_fma = true;
     return __builtin_convertvector(__builtin_shufflevector(x, x, 4, 5, 6, 7), doubles);
 }
 
-#include "text/power.hpp"
+/// binary16, of which _Float16 is another name.
+template <class T>
+[[gnu::always_inline]] inline floats widen_two_bytes(const T* from) {
+    using halves __attribute__((vector_size(bytes / 2))) = short;
+    halves kept;
+    __builtin_memcpy(&kept, from, sizeof kept);
+    return __builtin_ia32_vcvtph2ps256(kept);
+}
+template <class T>
+[[gnu::always_inline]] inline void narrow_to_two_bytes(T* to, const floats& value) {
+    constexpr int current_rounding = 4;
+    const auto kept = __builtin_ia32_vcvtps2ph256(value, current_rounding);
+    __builtin_memcpy(static_cast<void*>(to), &kept, sizeof kept);
+}
+/// Two registers of doubles as one of floats.
+[[gnu::always_inline]] inline floats narrow(const doubles& low, const doubles& high) {
+    using half __attribute__((vector_size(bytes / 2))) = float;
+    return __builtin_shufflevector(__builtin_convertvector(low, half), __builtin_convertvector(high, half), 0, 1, 2, 3, 4, 5, 6, 7);
+}
 
-#include "text/sums.hpp"
+#include "text/power.inc"
 
-#include "text/functions.hpp"
+#include "text/sums.inc"
 
-#include "text/row.hpp"
+#include "text/two_bytes.inc"
 
-#include "text/loss.hpp"
+#include "text/memory.inc"
+
+#include "text/functions.inc"
+
+#include "text/row.inc"
+
+#include "text/tile.inc"
+
+#include "text/loss.inc"
+
+#include "text/softmax.inc"
+
+#include "text/kernels.inc"
 
 } // namespace car::inline CAR_ABI::kernel::simd_row::avx2
 

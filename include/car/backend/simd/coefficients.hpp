@@ -14,7 +14,8 @@ struct constants;
 template <>
 struct constants<float> {
     static constexpr float log2_e = 0x1.715476p+0f, ln2_high = 0x1.62e43p-1f, ln2_low = -0x1.05c61p-29f;
-    static constexpr float rounder = 0x1.8p+23f; ///< added and taken away, it leaves the nearest integer
+    static constexpr float rounder =
+        0x1.8p+23f; ///< added and taken away, it leaves the nearest integer; twice as large, the nearest even one
 
     /// (exp(r) - 1 - r) / r^2 for |r| <= ln 2 / 2, within 2^-26.9 of exp(r).
     static constexpr float near_tail[] = {0x1.p-1f, 0x1.5554d8p-3f, 0x1.5554b2p-5f, 0x1.12107p-7f, 0x1.6d7c4ap-10f};
@@ -44,6 +45,16 @@ struct constants<double> {
     static constexpr double lowest = -540; ///< what is farther than `farthest` is then worth nothing
     static constexpr double condition = 0x1p20;
 };
+
+/// 1/3, 1/5, ...: the series of log1p.
+template <int Size>
+inline constexpr auto inverse_odd = [] {
+    struct {
+        double values[Size];
+    } series{};
+    for (int k = 0; k != Size; ++k) series.values[k] = 1.0 / (2 * k + 3);
+    return series;
+}();
 
 /// Logits up to here have a power of two whose exponent is exact.
 inline constexpr double largest_logit = 2e6;

@@ -57,16 +57,16 @@ inline instruction_set active_instruction_set() noexcept {
 
 namespace kernel::simd_row {
 
-template <class T>
-unsigned loss_group(const scalar_row::batch<T>& rows, const settings& how, const wanted_row* list, unsigned wanted,
-                    scalar_row::row_result<double>* results) noexcept {
+/// Calls `run` with the kernels of the machine's instruction set.
+template <class Run>
+auto dispatch(Run run) noexcept {
     const detail::arithmetic_mode mode;
     switch (active_instruction_set()) {
 #if defined(__x86_64__)
-    case instruction_set::avx512: return avx512::loss_group(rows, how, list, wanted, results);
-    case instruction_set::avx2: return avx2::loss_group(rows, how, list, wanted, results);
+    case instruction_set::avx512: return run(avx512::kernels{});
+    case instruction_set::avx2: return run(avx2::kernels{});
 #endif
-    default: return portable::loss_group(rows, how, list, wanted, results);
+    default: return run(portable::kernels{});
     }
 }
 

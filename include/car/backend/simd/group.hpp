@@ -4,8 +4,9 @@
 #include "../scalar/loss.hpp" // batch, row_result
 #include "coefficients.hpp"   // what the rows are read for
 
-#include <cmath>   // std::frexp
-#include <cstring> // nothing is copied but bytes
+#include <algorithm> // std::min
+#include <cmath>     // std::frexp
+#include <cstdint>   // addresses
 
 namespace car::inline CAR_ABI::kernel::simd_row {
 
@@ -19,15 +20,15 @@ struct alignas(64) row_sums {
     using one_each = double[group_rows];
 
     // max and centre as in basic_row_state; the sums are those of exponentials from an anchor, and rest leaves out the label's column.
-    one_each max, origin, power, centre, rest, label_exponential, drift, excess;
+    one_each peak, max, origin, power, centre, rest, label_exponential, drift, excess;
     one_each lowest; ///< the least c - centre
     one_each label_logit;
+    one_each has_far;   ///< may a class be masked?
     one_each condition; ///< how much larger than the divergence its terms may be
     one_each lowest_allowed;
     one_each least_max; ///< of its magnitude, for a logarithm of the sum of exponentials
     // What follows.
     one_each sum, mean, shift, cross_entropy, divergence, lse_p, lse_y;
-    std::ptrdiff_t peak[group_rows];
 };
 
 /// Exponentials are exp(p - origin - power ln 2) 2^head_room. In float the power is near the maximum and the origin is 0, so that nothing
@@ -42,6 +43,9 @@ struct anchor {
     }
 };
 
+/// Gradients of so many numbers or more do not stay in a second-level cache: writing them around it saves reading what they replace.
+inline constexpr std::ptrdiff_t least_streamed = 1 << 18;
+
 /// What all rows of a call have in common.
 struct settings {
     double alpha, smoothing, z_weight;
@@ -49,11 +53,7 @@ struct settings {
     bool reads_c, wants_lse, wants_gradients;
     bool narrow; ///< may rows be computed in float?
     bool fast;
-
-    template <class Scalar>
-    double condition() const {
-        return fast && std::is_same_v<Scalar, float> ? 16 : constants<Scalar>::condition;
-    }
+    bool past_the_cache; ///< are gradients better written to memory than into the cache?
 };
 
 /// A row that is not ignored.
@@ -62,26 +62,16 @@ struct wanted_row {
     double factor; ///< of its gradients
 };
 
-/// A row as the kernels read it: pieces of consecutive numbers of one type. Numbers that lie so in memory are not copied.
-template <class T, class Scalar>
-struct row_reader {
+/// A row of p - c, as doubles.
+template <class T>
+struct difference_reader {
     const scalar_row::logit_pairs<T, double>& row;
-    bool plain; ///< unit stride, and read as they are
 
-    row_reader(const scalar_row::logit_pairs<T, double>& pairs)
-        : row(pairs),
-          plain(std::is_same_v<T, Scalar> && pairs.values.stride == 1 && !pairs.valid && pairs.how.scale == 1 && pairs.how.rate == 0) {}
-
-    const Scalar* p(std::ptrdiff_t begin, std::ptrdiff_t count, Scalar* kept) const {
-        if constexpr (std::is_same_v<T, Scalar>)
-            if (plain) return row.values.data + begin;
-        for (std::ptrdiff_t k = 0; k != count; ++k) kept[k] = static_cast<Scalar>(row.p(begin + k));
-        return kept;
-    }
-    const Scalar* c(std::ptrdiff_t begin, std::ptrdiff_t count, Scalar* kept) const {
-        if constexpr (std::is_same_v<T, Scalar>)
-            if (plain && row.strength == 1 && row.counterfactual.stride == 1) return row.counterfactual.data + begin;
-        for (std::ptrdiff_t k = 0; k != count; ++k) kept[k] = static_cast<Scalar>(row.c(begin + k));
+    const double* p(std::ptrdiff_t begin, std::ptrdiff_t count, double* kept) const {
+        for (std::ptrdiff_t k = 0; k != count; ++k) {
+            const double factual = row.p(begin + k);
+            kept[k] = factual == -detail::infinity ? factual : factual - row.c(begin + k); // the c of a masked class is not read
+        }
         return kept;
     }
 };
@@ -98,17 +88,21 @@ Scalar* direct(const vector_view<T>& gradient, std::ptrdiff_t begin) {
     else
         return nullptr;
 }
-/// Puts a piece of gradients where it belongs.
+/// A row of gradients that stands upright in a tile.
 template <class Scalar, class T>
-void put(const Scalar* from, const scalar_row::gradient_rows<T, double>& gradients, const vector_view<T>& to, std::ptrdiff_t begin,
-         std::ptrdiff_t count) {
+void put_column(const Scalar* from, const scalar_row::gradient_rows<T, double>& gradients, const vector_view<T>& to, std::ptrdiff_t count) {
     if (!to) return;
-    for (std::ptrdiff_t k = 0; k != count; ++k) gradients.put(to, begin + k, static_cast<double>(from[k]));
+    if (is_direct<Scalar>(to, gradients.how)) {
+        Scalar* const row = direct<Scalar>(to, 0);
+        for (std::ptrdiff_t k = 0; k != count; ++k) row[k] = from[k * group_rows];
+        return;
+    }
+    for (std::ptrdiff_t k = 0; k != count; ++k) gradients.put(to, k, static_cast<double>(from[k * group_rows]));
 }
 
 /// Is x a power of two, so that a product with it has no rounding?
 inline bool is_power_of_two(double x) {
-    int exponent;
+    int exponent = 0;
     return std::abs(std::frexp(x, &exponent)) == 0.5;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../../backend.hpp" // simd_backend
+#include "blocks.hpp"        // rows for several threads
 #include "dispatch.hpp"      // the kernels for this machine
 
 namespace car::inline CAR_ABI::kernel {
@@ -15,8 +16,42 @@ bool covers(const targets<T>& labels, const loss_options& options, const loss_ar
     return !labels.are_probabilities() && against_prediction && !options.softcap && options.precision != precision::highest;
 }
 
+/// A group of rows from `begin` on.
 template <class T>
-loss_result loss_rows(const scalar_row::batch<T>& rows, const loss_options& options, const loss_arrays<T>& arrays) {
+void loss_of_group(const scalar_row::batch<T>& rows, const settings& how, const loss_options& options, const loss_arrays<T>& arrays,
+                   const scalar_row::loss_call<T, double>& call, std::ptrdiff_t begin, std::ptrdiff_t end,
+                   scalar_row::loss_sums<double>& sums) {
+    wanted_row list[group_rows];
+    double weights[group_rows];
+    unsigned wanted = 0;
+    scalar_row::row_result<double> results[group_rows];
+    for (std::ptrdiff_t i = begin; i != end; ++i) {
+        const double weight = weights[i - begin] = rows.weight(i);
+        if (weight == 0) continue;
+        wanted |= 1u << (i - begin);
+        list[i - begin] = {i, rows.target(i).label, call.factor(weight, rows.upstream(i))};
+    }
+    const unsigned solved = dispatch([&](auto kernels) { return kernels.loss(rows, how, list, wanted, results); });
+    for (std::ptrdiff_t i = begin; i != end; ++i) {
+        const std::ptrdiff_t at = i - begin;
+        if (weights[at] == 0) {
+            call.ignore(i, sums);
+            continue;
+        }
+        if (!(solved >> at & 1)) {
+            auto gradients = rows.template gradients<double>(i);
+            gradients.factor = list[at].factor;
+            results[at] = scalar_row::loss(rows.template logits<double>(i), rows.target(i), options, constants<double>::condition,
+                                           static_cast<bool>(arrays.lse_y), gradients);
+        }
+        call.add(i, weights[at], results[at].predicted == list[at].label, results[at], sums);
+    }
+    sums.close_part();
+}
+
+/// The rows in blocks that depend on their number alone, so that the sums have the same bits on any number of threads.
+template <class T, class Executor>
+loss_result loss_rows(const scalar_row::batch<T>& rows, const loss_options& options, const loss_arrays<T>& arrays, const Executor& run) {
     const double scale = options.logit_scale / options.temperature;
     const settings how{options.alpha,
                        options.label_smoothing,
@@ -26,47 +61,42 @@ loss_result loss_rows(const scalar_row::batch<T>& rows, const loss_options& opti
                        arrays.lse_p || arrays.lse_y || options.z_weight != 0,
                        arrays.grad_p || arrays.grad_c,
                        is_power_of_two(scale) && is_power_of_two(options.strength),
-                       options.precision == precision::fast};
-    scalar_row::loss_sums<T, double> sums(rows, options, arrays);
-    for (std::ptrdiff_t begin = 0; begin < rows.size(); begin += group_rows) {
-        const std::ptrdiff_t count = std::min(group_rows, rows.size() - begin);
-        wanted_row list[group_rows];
-        double weights[group_rows];
-        unsigned wanted = 0;
-        scalar_row::row_result<double> results[group_rows];
-        for (std::ptrdiff_t i = 0; i != count; ++i) {
-            const double weight = weights[i] = rows.weight(begin + i);
-            if (weight == 0) continue;
-            wanted |= 1u << i;
-            list[i] = {begin + i, rows.target(begin + i).label, sums.factor(weight, rows.upstream(begin + i))};
-        }
-        const unsigned solved = loss_group(rows, how, list, wanted, results);
-        for (std::ptrdiff_t i = 0; i != count; ++i) {
-            auto gradients = rows.template gradients<double>(begin + i);
-            if (weights[i] == 0) {
-                results[i] = scalar_row::ignore_row(rows, gradients);
-            } else if (!(solved >> i & 1)) {
-                gradients.factor = list[i].factor;
-                results[i] = scalar_row::with_precision<T>(options.precision, [&]<class Difference>(Difference, double limit) {
-                    return scalar_row::loss(rows.template logits<double>(begin + i), rows.target(begin + i), options, limit,
-                                            static_cast<bool>(arrays.lse_y), gradients);
-                });
-            }
-            sums.add(begin + i, weights[i], weights[i] == 0 ? -1 : list[i].label, results[i]);
-        }
+                       options.precision == precision::fast,
+                       rows.size() * rows.classes() >= least_streamed};
+    const scalar_row::loss_call<T, double> call(rows, options, arrays);
+    const std::ptrdiff_t numbers = rows.size() * rows.classes();
+    if (numbers < least_shared) { // a few rows, whose sums need no blocks
+        scalar_row::loss_sums<double> sums;
+        for (std::ptrdiff_t begin = 0; begin < rows.size(); begin += group_rows)
+            loss_of_group(rows, how, options, arrays, call, begin, std::min(begin + group_rows, rows.size()), sums);
+        return call.result(sums);
     }
-    return sums.result();
+    const row_blocks blocks(rows.size());
+    scalar_row::loss_sums<double> sums[row_blocks::most];
+    blocks.for_each(run, numbers, [&](std::ptrdiff_t block) {
+        for (std::ptrdiff_t begin = blocks.begin(block); begin < blocks.end(block); begin += group_rows)
+            loss_of_group(rows, how, options, arrays, call, begin, std::min(begin + group_rows, blocks.end(block)), sums[block]);
+    });
+    for (std::ptrdiff_t block = 1; block < blocks.count(); ++block) sums[0].add(sums[block]);
+    return call.result(sums[0]);
 }
 
 } // namespace simd_row
 
-template <class T>
-loss_result loss(simd_backend, const matrix_view<const T>& p, const matrix_view<const T>& c, const targets<T>& labels,
+template <class Executor, class T>
+loss_result loss(const simd_on<Executor>& on, const matrix_view<const T>& p, const matrix_view<const T>& c, const targets<T>& labels,
                  const loss_options& options, const loss_arrays<T>& arrays) noexcept {
     if constexpr (!std::is_same_v<T, double>) {
-        if (simd_row::covers(labels, options, arrays)) return simd_row::loss_rows<T>({p, c, labels, options, arrays}, options, arrays);
+        if (simd_row::covers(labels, options, arrays))
+            return simd_row::loss_rows<T>({p, c, labels, options, arrays}, options, arrays, on.run);
     }
     return loss(scalar_backend{}, p, c, labels, options, arrays);
+}
+
+template <class T>
+loss_result loss(simd_backend on, const matrix_view<const T>& p, const matrix_view<const T>& c, const targets<T>& labels,
+                 const loss_options& options, const loss_arrays<T>& arrays) noexcept {
+    return loss(on.on(simd_row::alone), p, c, labels, options, arrays);
 }
 
 } // namespace car::inline CAR_ABI::kernel

@@ -10,7 +10,7 @@ namespace car::inline CAR_ABI::kernel::simd_row::portable {
 inline constexpr std::ptrdiff_t bytes = 16;
 inline constexpr bool has_fma = false;
 
-#include "text/vectors.hpp"
+#include "text/vectors.inc"
 
 /// The products that are added here have no rounding, or one that does not count.
 template <class Vector>
@@ -27,6 +27,11 @@ template <class Scalar, class Vector>
 [[gnu::always_inline]] inline void store_part(Scalar* to, std::ptrdiff_t count, const Vector& value) {
     for (std::ptrdiff_t k = 0; k != count; ++k) to[k] = value[k];
 }
+/// Around the caches, where a machine can do that.
+template <class Scalar, class Vector>
+[[gnu::always_inline]] inline void stream(Scalar* to, const Vector& value) {
+    store(to, value);
+}
 /// One bit for each lane.
 template <class Vector>
 [[gnu::always_inline]] inline unsigned equal(const Vector& a, const Vector& b) {
@@ -37,14 +42,38 @@ template <class Vector>
 [[gnu::always_inline]] inline doubles lower_half(const floats& x) { return doubles{x[0], x[1]}; }
 [[gnu::always_inline]] inline doubles upper_half(const floats& x) { return doubles{x[2], x[3]}; }
 
-#include "text/power.hpp"
+/// binary16, of which _Float16 is another name.
+template <class T>
+[[gnu::always_inline]] inline floats widen_two_bytes(const T* from) {
+    return floats{static_cast<float>(from[0]), static_cast<float>(from[1]), static_cast<float>(from[2]), static_cast<float>(from[3])};
+}
+template <class T>
+[[gnu::always_inline]] inline void narrow_to_two_bytes(T* to, const floats& value) {
+    for (std::ptrdiff_t k = 0; k != lanes<float>; ++k) to[k] = static_cast<T>(value[k]);
+}
+/// Two registers of doubles as one of floats.
+[[gnu::always_inline]] inline floats narrow(const doubles& low, const doubles& high) {
+    return floats{static_cast<float>(low[0]), static_cast<float>(low[1]), static_cast<float>(high[0]), static_cast<float>(high[1])};
+}
 
-#include "text/sums.hpp"
+#include "text/power.inc"
 
-#include "text/functions.hpp"
+#include "text/sums.inc"
 
-#include "text/row.hpp"
+#include "text/two_bytes.inc"
 
-#include "text/loss.hpp"
+#include "text/memory.inc"
+
+#include "text/functions.inc"
+
+#include "text/row.inc"
+
+#include "text/tile.inc"
+
+#include "text/loss.inc"
+
+#include "text/softmax.inc"
+
+#include "text/kernels.inc"
 
 } // namespace car::inline CAR_ABI::kernel::simd_row::portable

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Treatment effects, back door and front door, and accuracy by group, against the printed formulas in NumPy."""
+import math
+
+import car
+import numpy as np
+import pytest
+from scipy import stats
+
+
+@pytest.fixture
+def study():
+    random = np.random.default_rng(1)
+    n = 400
+    x = random.normal(size=n)
+    e = 1 / (1 + np.exp(-0.5 * x))
+    t = (random.random(n) < e).astype(int)
+    y = x + 0.5 * t + random.normal(size=n)
+    return t, y, dict(propensity=e, control_mean=0.9 * x, treated_mean=0.9 * x + 0.4)
+
+
+def near(a, b):
+    return math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-14)
+
+
+def test_difference_in_means(study):
+    t, y, _ = study
+    r = car.treatment("difference_in_means", t, y)
+    a, b = y[t == 1], y[t == 0]
+    assert near(r.mean, a.mean() - b.mean())
+    assert near(r.standard_error, math.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b)))
+    assert (r.treated, r.control, r.count, r.reason) == (len(a), len(b), len(y), "none")
+
+
+@pytest.mark.parametrize("estimator", ["horvitz_thompson", "aipw"])
+def test_means_of_influences(study, estimator):
+    t, y, given = study
+    e = given["propensity"]
+    m0, m1 = (given["control_mean"], given["treated_mean"]) if estimator == "aipw" else (np.zeros_like(y), np.zeros_like(y))
+    psi = m1 - m0 + t * (y - m1) / e - (1 - t) * (y - m0) / (1 - e)
+    r = car.treatment(estimator, t, y, **given)
+    half = stats.t.ppf(0.975, len(y) - 1) * psi.std(ddof=1) / math.sqrt(len(y))
+    assert near(r.mean, psi.mean()) and near(r.standard_error, psi.std(ddof=1) / math.sqrt(len(y)))
+    assert math.isclose(r.upper - r.mean, half, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize("weighting", ["inverse", "stabilised", "treated", "control", "overlap"])
+def test_hajek_and_its_weights(study, weighting):
+    t, y, given = study
+    e = given["propensity"]
+    pi = t.mean()
+    of = {
+        "inverse": (1 / e, 1 / (1 - e)),
+        "stabilised": (pi / e, (1 - pi) / (1 - e)),
+        "treated": (np.ones_like(e), e / (1 - e)),
+        "control": ((1 - e) / e, np.ones_like(e)),
+        "overlap": (1 - e, e),
+    }[weighting]
+    w = np.where(t == 1, *of)
+    np.testing.assert_allclose(car.propensity_weights(t, e, weighting=weighting), w, rtol=1e-15 * 4)
+    r = car.treatment("hajek", t, y, propensity=e, weighting=weighting)
+    assert near(r.mean, np.average(y[t == 1], weights=w[t == 1]) - np.average(y[t == 0], weights=w[t == 0]))
+
+
+def test_clipping_clusters_and_reasons(study):
+    t, y, given = study
+    r = car.treatment("horvitz_thompson", t, y, propensity=given["propensity"], clip=0.4)
+    assert r.clipped == (np.clip(given["propensity"], 0.4, 0.6) != given["propensity"]).sum()
+    psi = t * y / given["propensity"] - (1 - t) * y / (1 - given["propensity"])
+    sums = np.array([(psi[k::80] - psi.mean()).sum() for k in range(80)])
+    r = car.treatment("horvitz_thompson", t, y, propensity=given["propensity"], clusters=np.arange(400) % 80)
+    assert r.units == 80 and near(r.standard_error, math.sqrt(80 / 79 * (sums**2).sum()) / 400)
+    assert car.treatment("aipw", np.ones(3, int), np.ones(3), propensity=[0.5] * 3, control_mean=[0.0] * 3, treated_mean=[0.0] * 3).reason == "no_control"
+    with pytest.raises(ValueError, match="car::treatment: estimator is 'ols', expected one of 'difference_in_means'"):
+        car.treatment("ols", t, y)
+    with pytest.raises(ValueError, match="propensity has shape"):
+        car.treatment("aipw", t, y)
+    with pytest.raises(TypeError, match="outcome has elements of float32, expected float64"):
+        car.treatment("aipw", t, y.astype(np.float32))
+
+
+def test_back_door_and_front_door():
+    random = np.random.default_rng(2)
+    n = 500
+    s, t = random.integers(0, 3, n), random.integers(0, 2, n)
+    m = (random.random(n) < 0.3 + 0.4 * t).astype(int)
+    y = s + 2.0 * m + random.normal(size=n)
+    r = car.stratification(t, y, s, 3)
+    wanted = sum((s == k).mean() * (y[(s == k) & (t == 1)].mean() - y[(s == k) & (t == 0)].mean()) for k in range(3))
+    assert near(r.mean, wanted) and r.lower < wanted < r.upper
+
+    def psi(x):
+        return sum(
+            (m[t == x] == k).mean() * sum((t == a).mean() * y[(m == k) & (t == a)].mean() for a in (0, 1)) for k in (0, 1)
+        )
+
+    assert near(car.front_door(t, y, m, 2).mean, psi(1) - psi(0))
+    empty = car.stratification([1, 0, 1], [1.0, 2.0, 3.0], [0, 0, 1], 2)
+    assert math.isnan(empty.mean) and empty.reason == "empty_cell"
+    assert car.stratification([1, 0, 1], [1.0, 2.0, 3.0], [0, 0, 1], 2, empty_stratum="drop").dropped == 1
+
+
+def test_top_k_and_bins():
+    random = np.random.default_rng(3)
+    p, labels = random.normal(size=(50, 7)).astype(np.float32), random.integers(0, 7, 50)
+    for k in (1, 3, 7):
+        ranks = (p > p[np.arange(50), labels][:, None]).sum(1)
+        assert (car.top_k(p, labels, k=k) == (ranks < k)).all()
+    assert math.isnan(car.top_k(p[:1], [-100])[0])
+    values = random.random(20)
+    assert (car.bins(values, [0.2, 0.7]) == np.digitize(values, [0.2, 0.7])).all()
+    with pytest.raises(ValueError, match="car::bins: edge 1 is not above the one before it"):
+        car.bins(values, [0.5, 0.5])
+
+
+def test_profile():
+    random = np.random.default_rng(4)
+    values, groups = random.random(60), random.integers(0, 4, 60)
+    one, other = car.Profile(4), car.Profile(4)
+    one.add(values[:20], groups[:20])
+    other.add(values[20:], groups[20:])
+    one.merge(other)
+    for k in range(4):
+        part, r = values[groups == k], one.of(k)
+        assert near(r.mean, part.mean()) and near(r.standard_error, part.std(ddof=1) / math.sqrt(len(part))) and r.count == len(part)
+    assert near(one.all().mean, values.mean()) and near(one.of([0, 1, 2, 3]).mean, values.mean()) and len(one) == 4
+    assert near(one.macro().mean, np.mean([values[groups == k].mean() for k in range(4)]))
+    assert one.ranked() == sorted(range(4), key=lambda k: -values[groups == k].mean())
+    drop = car.Profile(1)
+    drop.add_drop([1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0, 0, -1])
+    assert drop.all().mean == 0.5 and drop.all().count == 2
+    with pytest.raises(ValueError, match="group in row 0 is 4, expected -1 to 3"):
+        one.add([1.0], [4])
