@@ -100,3 +100,21 @@ endforeach()
 
 # What ptxas made of the kernels, against limits and the table of the document.
 add_test(NAME cuda.gates COMMAND ${CMAKE_CURRENT_LIST_DIR}/cuda/gates check ${PROJECT_SOURCE_DIR}/docs/cuda.md ${car_cuda_objects})
+
+# The example of a step of training, and the benchmark's answer: programs with a main of their own.
+function(car_add_stand_in_program name source)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.o)
+  car_nvcc_object(${object} ${source} -lineinfo -cudart none --no-compress -gencode arch=compute_90,code=compute_90)
+  add_executable(${name} ${object})
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
+  target_link_libraries(${name} PRIVATE car_cuda_stand_in stand_in)
+endfunction()
+car_add_stand_in_program(cuda.training_step ${PROJECT_SOURCE_DIR}/examples/cuda/training_step.cu)
+add_test(NAME cuda.training_step COMMAND cuda.training_step)
+find_package(benchmark QUIET)
+if(benchmark_FOUND)
+  car_add_stand_in_program(cuda.bench ${PROJECT_SOURCE_DIR}/bench/loss.bench.cu)
+  target_link_libraries(cuda.bench PRIVATE benchmark::benchmark)
+  add_test(NAME cuda.bench COMMAND cuda.bench --benchmark_filter=answer)
+  set_tests_properties(cuda.bench PROPERTIES FAIL_REGULAR_EXPRESSION "ERROR OCCURRED")
+endif()
