@@ -292,6 +292,12 @@ TEST_CASE_TEMPLATE("special values stay in their row", T, float, double, car::bf
             CHECK(rows.divergence[2] == 0);
             for (std::size_t k = 0; k != classes; ++k) CHECK(row_of<T>{rows, 2}.dc(k) == 0);
         }
+        SUBCASE("the first of the largest") {
+            auto rows = with([&](auto row) {
+                for (std::size_t k = 0; k != classes; ++k) row.p(k) = static_cast<T>(k < 2 ? 0.5 : 2.0);
+            });
+            CHECK(rows.predicted[2] == 2);
+        }
         SUBCASE("alpha 0: c is not read") {
             auto rows = clean;
             rows.options.alpha = 0;
