@@ -21,11 +21,17 @@ struct probability_rows {
     std::int64_t samples, rows, cols; ///< rows: a multiple of samples
 
     __device__ row_pointers<T> row(std::int64_t i) const { return {logits[i], nullptr, nullptr, nullptr}; }
+    /// i modulo the samples: the integer operation is a call.
+    __device__ std::int64_t sample(std::int64_t i) const {
+        const double draw = static_cast<double>(i) * inverse(static_cast<double>(samples)); // within one
+        const std::int64_t rest = i - static_cast<std::int64_t>(draw) * samples;
+        return rest < 0 ? rest + samples : rest >= samples ? rest - samples : rest;
+    }
 
     template <class Row, class Group>
     __device__ void operator()(const Row& row, Group& group, std::int64_t i, bool inside) const {
         const row_pointers<T> at = inside ? this->row(i) : row_pointers<T>{};
-        const std::int64_t label = inside ? labels[i % samples] : -1;
+        const std::int64_t label = inside ? labels[sample(i)] : -1;
         const log_sum<A> whole(row, group, at, factual_logit{});
         if (!inside || !group.leads()) return;
         const bool known = label >= 0 && label < cols && whole.is_defined();
