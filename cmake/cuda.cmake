@@ -37,7 +37,7 @@ function(car_nvcc_object object source)
   cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
   add_custom_command(
     OUTPUT ${object}
-    COMMAND ${CAR_NVCC} -std=c++20 -O3 -lineinfo -Xcompiler=-Wall,-Wextra -I${PROJECT_SOURCE_DIR}/include -I${PROJECT_SOURCE_DIR}/cuda
+    COMMAND ${CAR_NVCC} -std=c++20 -O3 -Xcompiler=-Wall,-Wextra -I${PROJECT_SOURCE_DIR}/include -I${PROJECT_SOURCE_DIR}/cuda
             -I${PROJECT_SOURCE_DIR}/tests ${ARGN} -MD -MF ${object}.d -c ${source} -o ${object}
     DEPENDS ${source}
     DEPFILE ${object}.d

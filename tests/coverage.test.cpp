@@ -2,6 +2,7 @@
 // Which backend has a kernel of its own of which op. A row here is a row of the README's table.
 #include <car/adjust.hpp>
 #include <car/corrected.hpp>
+#include <car/cuda.hpp>
 #include <car/effect.hpp>
 #include <car/eigen.hpp>
 #include <car/family/cal.hpp>
@@ -84,6 +85,26 @@ static_assert(!has_effect<own<car::eigen_backend>, float> && !has_family<own<car
 static_assert(!has_loss<no_backend, float> && !has_softmax<no_backend, float> && !has_corrected<no_backend, float> &&
               !has_effect<no_backend, float> && !has_adjust<no_backend, float> && !has_matmul<no_backend> &&
               !has_family<no_backend, float>);
+
+// cuda: on a device's memory alone, by calls of its own.
+template <class T>
+using on_device = car::matrix_view<T, car::device>;
+template <class T>
+constexpr bool has_cuda = requires(car::cuda_backend on, on_device<const T> in, on_device<T> out, car::device_labels labels,
+                                   car::device_loss_arrays<T> arrays, car::device_effect_arrays<T> effects,
+                                   car::vector_view<car::term_of<T>, car::device> row) {
+    car::loss(on, in, in, labels, {}, arrays);
+    car::softmax(on, in, out);
+    car::log_softmax(on, in, out);
+    car::log_sum_exp(on, in, row);
+    car::corrected_softmax(on, in, in, out);
+    car::corrected_softmax_vjp(on, in, in, {out, out});
+    car::effect(on, in, in, labels, {}, effects);
+};
+static_assert(has_cuda<float> && has_cuda<double> && has_cuda<car::bfloat16> && has_cuda<car::float16>);
+static_assert(!has_loss<car::cuda_backend, float> && !has_softmax<car::cuda_backend, float> && !has_corrected<car::cuda_backend, float> &&
+              !has_effect<car::cuda_backend, float>);
+
 static_assert(car::backend<car::scalar_backend> && !car::backend<int>);
 
 } // namespace

@@ -4,9 +4,10 @@
 The compiled half of car. Import car.
 """
 from __future__ import annotations
+import collections.abc
 import numpy.typing
 import typing
-__all__: list[str] = ['EffectAccumulator', 'EffectResult', 'FamilyResult', 'LossHvpResult', 'LossResult', 'NoiseFill', 'OcclusionFactors', 'RowStatus', 'cal', 'cf_vqa', 'config', 'corrected_softmax', 'corrected_softmax_vjp', 'counterfactual_entropy', 'decompose', 'deconfounded', 'deconfounded_vjp', 'dragonnet', 'effect', 'erase', 'erase_vjp', 'fusion_effect', 'guidance', 'guidance_vjp', 'irm', 'learned_mixin', 'log_softmax', 'log_sum_exp', 'logit_adjusted', 'logit_adjustment', 'logit_pairing', 'loss', 'loss_hvp', 'loss_options', 'mean_effect', 'occlude', 'occlusion_factors_of', 'product_of_experts', 'rubi', 'softmax', 'v_rex', 'xerm']
+__all__: list[str] = ['AdjustResult', 'EffectAccumulator', 'EffectResult', 'Estimate', 'FamilyResult', 'LossHvpResult', 'LossResult', 'NoiseFill', 'OcclusionFactors', 'Profile', 'RowStatus', 'TreatmentResult', 'adjust', 'attention', 'attention_vjp', 'bins', 'cal', 'cf_vqa', 'config', 'confounder_dictionary', 'confounder_dictionary_vjp', 'corrected_softmax', 'corrected_softmax_vjp', 'counterfactual_entropy', 'decompose', 'deconfounded', 'deconfounded_vjp', 'dragonnet', 'effect', 'erase', 'erase_vjp', 'front_door', 'front_door_attention', 'front_door_attention_vjp', 'fusion_effect', 'guidance', 'guidance_vjp', 'irm', 'learned_mixin', 'log_softmax', 'log_sum_exp', 'logit_adjusted', 'logit_adjustment', 'logit_pairing', 'loss', 'loss_hvp', 'loss_options', 'mean_effect', 'occlude', 'occlusion_factors_of', 'product_of_experts', 'propensity_weights', 'rubi', 'softmax', 'stratification', 'textual_intervention', 'textual_intervention_vjp', 'top_k', 'treatment', 'v_rex', 'visual_intervention', 'visual_intervention_vjp', 'xerm']
 class LossOptions(typing.TypedDict, total=False):
     """The options of `loss`, for functions that pass them on."""
 
@@ -313,6 +314,205 @@ class OcclusionFactors:
         """
         Share of the frames with an actor in which it is occluded.
         """
+class AdjustResult:
+    """
+    The loss of adjusted predictions, and the arrays that were asked for (else None).
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def count(self) -> int:
+        """
+        Rows that are not ignored.
+        """
+    @property
+    def grad(self) -> typing.Any:
+        """
+        As g: d value / d g.
+        """
+    @property
+    def probability(self) -> typing.Any:
+        """
+        N x C: P(y | do x).
+        """
+    @property
+    def row_loss(self) -> typing.Any:
+        """
+        N.
+        """
+    @property
+    def status(self) -> RowStatus:
+        """
+        Which row, if any, has no answer.
+        """
+    @property
+    def value(self) -> float:
+        """
+        The loss: sum or mean of the rows'; NaN with reduction='none'.
+        """
+class TreatmentResult:
+    """
+    The effect of a treatment. NaN where there is no answer; `reason` says why.
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def clipped(self) -> int:
+        """
+        Rows whose propensity was moved.
+        """
+    @property
+    def control(self) -> int:
+        """
+        Rows of the control arm.
+        """
+    @property
+    def count(self) -> int:
+        """
+        Rows that the effect is of.
+        """
+    @property
+    def dropped(self) -> int:
+        """
+        Rows left out with them.
+        """
+    @property
+    def empty_cells(self) -> int:
+        """
+        Strata without one of the arms, or combinations that were not seen.
+        """
+    @property
+    def lower(self) -> float:
+        """
+        Where the interval begins.
+        """
+    @property
+    def mean(self) -> float:
+        """
+        The effect.
+        """
+    @property
+    def reason(self) -> str:
+        """
+        Why the effect, or its error and interval alone, is NaN; else 'none'.
+        """
+    @property
+    def standard_error(self) -> float:
+        """
+        Of the effect; the row, or the cluster, is the unit.
+        """
+    @property
+    def status(self) -> RowStatus:
+        """
+        Which row, if any, has no value.
+        """
+    @property
+    def treated(self) -> int:
+        """
+        Rows of the treated arm.
+        """
+    @property
+    def trimmed(self) -> int:
+        """
+        Rows left out for their propensity.
+        """
+    @property
+    def units(self) -> int:
+        """
+        What was sampled independently: clusters where they are given, else rows.
+        """
+    @property
+    def upper(self) -> float:
+        """
+        Where the interval ends.
+        """
+class Estimate:
+    """
+    A mean with its interval. NaN where there is no answer; `reason` says why.
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def count(self) -> int:
+        """
+        Values that the mean is of.
+        """
+    @property
+    def lower(self) -> float:
+        """
+        Where the interval begins.
+        """
+    @property
+    def mean(self) -> float:
+        """
+        The mean of the values.
+        """
+    @property
+    def reason(self) -> str:
+        """
+        Why the mean, or its error and interval alone, is NaN; else 'none'.
+        """
+    @property
+    def standard_error(self) -> float:
+        """
+        Of the mean.
+        """
+    @property
+    def units(self) -> int:
+        """
+        What was sampled independently: clusters where they are given, else values.
+        """
+    @property
+    def upper(self) -> float:
+        """
+        Where the interval ends.
+        """
+class Profile:
+    """
+    Means by group, each with its interval, in a stream: accuracy by class, its drop.
+    
+    Any split, order or merge of the same values agrees within 4 units in the last place of max(|mean|, standard error). Threads may add to
+    one profile.
+    
+    >>> accuracy = car.Profile(2, interval="wilson")
+    >>> accuracy.add([1.0, 0.0, 1.0, 1.0], [0, 0, 1, 1])
+    >>> accuracy.of(0).mean, accuracy.of([0, 1]).mean, accuracy.macro().mean, accuracy.ranked()
+    (0.5, 0.75, 0.75, [1, 0])
+    """
+    def __init__(self, groups: int, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', resamples: int = 1000, seed: int = 0, first_row: int = 0) -> None:
+        """
+        For groups 0 to groups - 1.
+        """
+    def __len__(self) -> int:
+        ...
+    def add(self, values: numpy.typing.ArrayLike, groups: numpy.typing.ArrayLike, *, clusters: numpy.typing.ArrayLike | None = None) -> None:
+        """
+        Adds values with their groups; one of group -1 is left out.
+        """
+    def add_drop(self, before: numpy.typing.ArrayLike, after: numpy.typing.ArrayLike, groups: numpy.typing.ArrayLike, *, clusters: numpy.typing.ArrayLike | None = None) -> None:
+        """
+        Adds before - after of each row.
+        """
+    def all(self) -> Estimate:
+        """
+        Over all groups as one.
+        """
+    def macro(self) -> Estimate:
+        """
+        The mean over groups.
+        """
+    def merge(self, other: Profile) -> None:
+        """
+        Adds what another profile has seen.
+        """
+    def of(self, group: int | collections.abc.Sequence[int]) -> Estimate:
+        """
+        Over a group, or several as one.
+        """
+    def ranked(self) -> list[int]:
+        """
+        The groups that have a mean, the largest first.
+        """
 class FamilyResult:
     """
     A loss of the family: its value, terms, and the arrays that were asked for.
@@ -358,6 +558,77 @@ class FamilyResult:
         """
         Sum of the rows' weights.
         """
+def adjust(g: numpy.typing.ArrayLike, prior: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, adjustment: typing.Literal['exact', 'geometric'] = 'exact', reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', ignore_index: int = -100, probability: bool | typing.Any = None, grad: bool | typing.Any = None, row_loss: bool | typing.Any = None, backend: str | None = None) -> AdjustResult:
+    """
+    Back-door adjustment of predictions: the confounder's strata, each with its own logits g_k and the probability prior_k.
+    
+        exact      P = sum_k prior_k softmax(g_k)
+        geometric  P = softmax(sum_k prior_k g_k), the normalised weighted geometric mean (NWGM)
+    
+    and the negative log-likelihood of the labels.
+    
+    Shapes
+        g: (K N) x C logits, stratum after stratum, or K x N x C; float32, float64, bfloat16 or float16. prior: K, of the terms' type. labels:
+        N integers. probability: N x C. grad: as g. row_loss: N, of the terms' type. True for a new array, or an array to write.
+    Units
+        nats, as 64-bit floats.
+    Errors
+        ValueError for a shape, a prior that does not sum to 1, a label out of range or an option's value, TypeError for a type. Values are
+        no error: `status` names the first row that has no answer.
+    Source
+        Pearl 2009, 3.3.1; Xu et al. 2015 for the NWGM.
+    
+    >>> r = car.adjust([[[2.0, 0.0]], [[0.0, 2.0]]], [0.5, 0.5], [0], probability=True)
+    >>> r.probability, round(r.value, 6)
+    (array([[0.5, 0.5]]), 0.693147)
+    """
+def attention(q: numpy.typing.ArrayLike, k: numpy.typing.ArrayLike, v: numpy.typing.ArrayLike, *, batch: int = 1, scale: float | None = None, query: numpy.typing.ArrayLike | None = None, key: numpy.typing.ArrayLike | None = None, value: numpy.typing.ArrayLike | None = None, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
+    """
+    Attention: what each query reads from the keys' values.
+    
+        y = softmax(scale (q query) (k key)^T) (v value),   scale = 1 / sqrt(E) if it is None
+    
+    In-sample where k has samples of its own for each of q's, cross-sample where k and v are one global dictionary.
+    
+    Shapes
+        q: B x L x D, k: B x S x D', v: B x S x F'; or with two dimensions the samples one after the other, batch of them. query: D x E, key:
+        D' x E, value: F' x F. out, the result: B x L x F, or as q. Of one type; float32, float64, bfloat16 or float16.
+    Units
+        those of v.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    Source
+        Causal Attention.
+    
+    >>> car.attention([[1.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]], [[2.0], [4.0]])
+    array([[3.]])
+    """
+def attention_vjp(q: numpy.typing.ArrayLike, k: numpy.typing.ArrayLike, v: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, *, batch: int = 1, scale: float | None = None, query: numpy.typing.ArrayLike | None = None, key: numpy.typing.ArrayLike | None = None, value: numpy.typing.ArrayLike | None = None, grad_q: bool | typing.Any = None, grad_k: bool | typing.Any = None, grad_v: bool | typing.Any = None, grad_query: bool | typing.Any = None, grad_key: bool | typing.Any = None, grad_value: bool | typing.Any = None, backend: str | None = None) -> tuple[typing.Any, typing.Any, typing.Any, typing.Any, typing.Any, typing.Any]:
+    """
+    Vector-Jacobian product of `car.attention`: (grad_q, grad_k, grad_v, grad_query, grad_key, grad_value).
+    
+    Shapes
+        as the op's; upstream: as its result; each gradient: as what it is of. False in place of a gradient leaves it out; it is None then, as
+        is that of a projection that is not given.
+    Units
+        those of upstream.
+    Errors
+        as the op's.
+    """
+def bins(values: numpy.typing.ArrayLike, edges: collections.abc.Sequence[float], *, groups: bool | typing.Any = None) -> typing.Any:
+    """
+    The bin of each value: the number of edges that are at most the value; -1 for a NaN.
+    
+    Shapes
+        values: N, float64. edges: any number, rising. groups, the result: N, int64.
+    Units
+        bins, from 0.
+    Errors
+        ValueError for a shape or edges that do not rise, TypeError for a type.
+    
+    >>> car.bins([0.0, 0.3, 0.9], [0.25, 0.5])
+    array([0, 1, 2])
+    """
 def cal(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, strength: float = 1.0, factual_weight: float = 1.0, corrected_weight: float = 1.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     Counterfactual Attention Learning: factual_weight CE(p, label) + corrected_weight CE(p - strength c, label).
@@ -397,6 +668,40 @@ def cf_vqa(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, v: numpy.typing
 def config() -> dict[str, typing.Any]:
     """
     Version, backends, instruction set and compiler of the compiled half.
+    """
+def confounder_dictionary(x: numpy.typing.ArrayLike, z: numpy.typing.ArrayLike, prior: numpy.typing.ArrayLike, *, normalise: typing.Literal['as_published', 'yes'] = 'yes', scale: float | None = None, query: numpy.typing.ArrayLike | None = None, key: numpy.typing.ArrayLike | None = None, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
+    """
+    The expected confounder given each row: attention over a dictionary.
+    
+        a = softmax(scale (x query) (z key)^T),   y = sum_k w_k z_k,   scale = 1 / sqrt(E) if it is None
+        w_k = prior_k a_k ('as_published', which does not sum to 1), or prior_k a_k / sum_l prior_l a_l ('yes')
+    
+    Shapes
+        x: N x D, or B x N x D. z: K x Dz. prior: K, of the terms' type. query: D x E, key: Dz x E. out, the result: N x Dz, or B x N x Dz.
+    Units
+        those of z.
+    Errors
+        ValueError for a shape, a prior that does not sum to 1 or an option's value, TypeError for a type.
+    Source
+        VC R-CNN, DeVLBert, CCIM.
+    
+    >>> z, prior = [[1.0, 1.0], [1.0, 3.0]], [0.5, 0.5]
+    >>> car.confounder_dictionary([[1.0, 0.0]], z, prior)
+    array([[1., 2.]])
+    >>> car.confounder_dictionary([[1.0, 0.0]], z, prior, normalise="as_published")
+    array([[0.5, 1. ]])
+    """
+def confounder_dictionary_vjp(x: numpy.typing.ArrayLike, z: numpy.typing.ArrayLike, prior: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, *, normalise: typing.Literal['as_published', 'yes'] = 'yes', scale: float | None = None, query: numpy.typing.ArrayLike | None = None, key: numpy.typing.ArrayLike | None = None, grad_x: bool | typing.Any = None, grad_z: bool | typing.Any = None, grad_prior: bool | typing.Any = None, grad_query: bool | typing.Any = None, grad_key: bool | typing.Any = None, backend: str | None = None) -> tuple[typing.Any, typing.Any, typing.Any, typing.Any, typing.Any]:
+    """
+    Vector-Jacobian product of `car.confounder_dictionary`: (grad_x, grad_z, grad_prior, grad_query, grad_key).
+    
+    Shapes
+        as the op's; upstream: as its result; each gradient: as what it is of. False in place of a gradient leaves it out; it is None then, as
+        is that of a projection that is not given.
+    Units
+        those of upstream.
+    Errors
+        as the op's.
     """
 def corrected_softmax(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, *, strength: float = 1.0, temperature: float = 1.0, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
     """
@@ -564,6 +869,57 @@ def erase_vjp(masks: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, f
     
     >>> car.erase_vjp([[0, 1]], [[1.0, 1.0]])[0]
     array([[1., 0.]])
+    """
+def front_door(treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, mediator: numpy.typing.ArrayLike, count: int, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', empty_stratum: typing.Literal['undefined', 'drop'] = 'undefined', resamples: int = 1000, seed: int = 0, first_row: int = 0, clusters: numpy.typing.ArrayLike | None = None) -> TreatmentResult:
+    """
+    Front-door adjustment by a discrete mediator: psi(1) - psi(0), psi(x) = sum_m P(m|x) sum_x' E[y|m,x'] P(x').
+    
+    Shapes
+        treatment: N integers, 0 or 1. outcome: N, float64. mediator: N integers, 0 to count - 1. clusters: N integers.
+    Units
+        those of the outcome.
+    Errors
+        ValueError for a shape, a treatment that is not 0 or 1, or an option's value, TypeError for a type. Values are no error: `reason` says
+        why a result is NaN.
+    Source
+        Pearl 2009, 3.3.2.
+    
+    >>> r = car.front_door([1, 1, 1, 0, 0, 0], [3.0, 3.0, 1.0, 3.0, 1.0, 1.0], [1, 1, 0, 1, 0, 0], 2)
+    >>> round(r.mean, 6)
+    0.666667
+    """
+def front_door_attention(x: numpy.typing.ArrayLike, m: numpy.typing.ArrayLike, *, batch: int = 1, scale: float = 1.0, first_query: numpy.typing.ArrayLike | None = None, first_key: numpy.typing.ArrayLike | None = None, first_value: numpy.typing.ArrayLike | None = None, second_query: numpy.typing.ArrayLike | None = None, second_key: numpy.typing.ArrayLike | None = None, second_value: numpy.typing.ArrayLike | None = None, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
+    """
+    Front-door adjustment as two attentions: the mediator reads the input, and the input reads what the mediator has.
+    
+        V = softmax(scale (m first_query) (x first_key)^T) (x first_value)
+        y = x + softmax(scale (x second_query) (m second_key)^T) (V second_value)
+    
+    Shapes
+        x: B x L x D, m: B x S x D; or with two dimensions the samples one after the other, batch of them. first_query and first_key, and
+        second_query and second_key: to columns of a number; first_value: D x F, second_value: F x D. out, the result: as x.
+    Units
+        those of x.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    Source
+        VLCI, which has no projections.
+    
+    >>> car.front_door_attention([[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]])
+    array([[1.5, 0.5],
+           [0.5, 1.5]])
+    """
+def front_door_attention_vjp(x: numpy.typing.ArrayLike, m: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, *, batch: int = 1, scale: float = 1.0, first_query: numpy.typing.ArrayLike | None = None, first_key: numpy.typing.ArrayLike | None = None, first_value: numpy.typing.ArrayLike | None = None, second_query: numpy.typing.ArrayLike | None = None, second_key: numpy.typing.ArrayLike | None = None, second_value: numpy.typing.ArrayLike | None = None, grad_x: bool | typing.Any = None, grad_m: bool | typing.Any = None, grad_first_query: bool | typing.Any = None, grad_first_key: bool | typing.Any = None, grad_first_value: bool | typing.Any = None, grad_second_query: bool | typing.Any = None, grad_second_key: bool | typing.Any = None, grad_second_value: bool | typing.Any = None, backend: str | None = None) -> tuple[typing.Any, typing.Any, typing.Any, typing.Any, typing.Any, typing.Any, typing.Any, typing.Any]:
+    """
+    Vector-Jacobian product of `car.front_door_attention`: the gradients of x, m and the six projections.
+    
+    Shapes
+        as the op's; upstream: as its result; each gradient: as what it is of. False in place of a gradient leaves it out; it is None then, as
+        is that of a projection that is not given.
+    Units
+        those of upstream.
+    Errors
+        as the op's.
     """
 def fusion_effect(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, v: numpy.typing.ArrayLike, *, fusion: typing.Literal['sum', 'harmonic', 'gate'] = 'sum', constant: float = 0.0, part: typing.Literal['total', 'first', 'second'] = 'first', formula: typing.Literal['exact', 'as_published'] = 'exact', out: bool | typing.Any = None) -> typing.Any:
     """
@@ -833,6 +1189,21 @@ def product_of_experts(p: numpy.typing.ArrayLike, bias: numpy.typing.ArrayLike, 
     Errors
         ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
     """
+def propensity_weights(treatment: numpy.typing.ArrayLike, propensity: numpy.typing.ArrayLike, *, weighting: typing.Literal['inverse', 'stabilised', 'treated', 'control', 'overlap'] = 'inverse', out: bool | typing.Any = None) -> typing.Any:
+    """
+    The weights of rows, as the estimator 'hajek' takes them.
+    
+    Shapes
+        treatment: N integers, 0 or 1. propensity, out, the result: N, float64.
+    Units
+        rows that a row counts for. A propensity that is not between 0 and 1 gives NaN.
+    Errors
+        ValueError for a shape, a treatment that is not 0 or 1, or an option's value, TypeError for a type. Values are no error: `reason` says
+        why a result is NaN.
+    
+    >>> car.propensity_weights([1, 0], [0.5, 0.75])
+    array([2., 4.])
+    """
 def rubi(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, q_out: numpy.typing.ArrayLike | None, labels: numpy.typing.ArrayLike, *, question_weight: float = 1.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_q: bool | typing.Any = None, grad_q_out: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     RUBi: CE(p sigmoid(q), label) + question_weight CE(q_out, label); q_out may be None with question_weight=0.
@@ -864,6 +1235,89 @@ def softmax(p: numpy.typing.ArrayLike, *, temperature: float = 1.0, out: bool | 
     >>> car.softmax([[0.0, 0.0, float("-inf")]])
     array([[0.5, 0.5, 0. ]])
     """
+def stratification(treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, stratum: numpy.typing.ArrayLike, count: int, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', empty_stratum: typing.Literal['undefined', 'drop'] = 'undefined', resamples: int = 1000, seed: int = 0, first_row: int = 0, clusters: numpy.typing.ArrayLike | None = None) -> TreatmentResult:
+    """
+    Back-door adjustment by strata of a discrete confounder: sum_s n_s / n (mean of treated in s - mean of control in s).
+    
+    Shapes
+        treatment: N integers, 0 or 1. outcome: N, float64. stratum: N integers, 0 to count - 1. clusters: N integers.
+    Units
+        those of the outcome.
+    Errors
+        ValueError for a shape, a treatment that is not 0 or 1, or an option's value, TypeError for a type. Values are no error: `reason` says
+        why a result is NaN.
+    Source
+        Pearl 2009, 3.3.1.
+    
+    >>> r = car.stratification([1, 0, 1, 0], [2.0, 1.0, 5.0, 3.0], [0, 0, 1, 1], 2)
+    >>> r.mean, r.reason
+    (1.5, 'too_few')
+    """
+def textual_intervention(t: numpy.typing.ArrayLike, prompts: numpy.typing.ArrayLike, *, batch: int = 1, scale: float = 1.0, approximator: numpy.typing.ArrayLike | None = None, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
+    """
+    Textual causal intervention: the texts of the labels, adjusted by the back door for what texts and videos have in common.
+    
+        H = softmax(scale t prompts^T) prompts,   y = [t, H] approximator, or [t, H]
+    
+    Shapes
+        t: L x D, of every sample, or B x L x D. prompts: S x D, or B x S x D. approximator: 2 D x E, or None: E = 2 D. out, the result: L x
+        E, or B x L x E.
+    Units
+        those of t.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    Source
+        CMDCL.
+    
+    >>> car.textual_intervention([[1.0, 0.0]], [[0.0, 0.0], [0.0, 2.0]])
+    array([[1., 0., 0., 1.]])
+    """
+def textual_intervention_vjp(t: numpy.typing.ArrayLike, prompts: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, *, batch: int = 1, scale: float = 1.0, approximator: numpy.typing.ArrayLike | None = None, grad_t: bool | typing.Any = None, grad_prompts: bool | typing.Any = None, grad_approximator: bool | typing.Any = None, backend: str | None = None) -> tuple[typing.Any, typing.Any, typing.Any]:
+    """
+    Vector-Jacobian product of `car.textual_intervention`: (grad_t, grad_prompts, grad_approximator).
+    
+    Shapes
+        as the op's; upstream: as its result; each gradient: as what it is of. False in place of a gradient leaves it out; it is None then, as
+        is that of a projection that is not given.
+    Units
+        those of upstream.
+    Errors
+        as the op's.
+    """
+def top_k(p: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, k: int = 1, ignore_index: int = -100, hits: bool | typing.Any = None) -> typing.Any:
+    """
+    Is the label among the k largest logits of its row? Equal ones in their order.
+    
+    Shapes
+        p: N x C logits or probabilities, or C for one row. labels: N integers. hits, the result: N, float64.
+    Units
+        1 or 0; NaN where a row is ignored or has a NaN.
+    Errors
+        ValueError for a shape, a k that is not 1 to C or a label out of range, TypeError for a type.
+    
+    >>> car.top_k([[1.0, 3.0, 2.0], [2.0, 1.0, 0.0]], [2, 0])
+    array([0., 1.])
+    """
+def treatment(estimator: typing.Literal['difference_in_means', 'horvitz_thompson', 'hajek', 't_learner', 'aipw', 'aipw_treated'], treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, *, propensity: numpy.typing.ArrayLike | None = None, control_mean: numpy.typing.ArrayLike | None = None, treated_mean: numpy.typing.ArrayLike | None = None, clusters: numpy.typing.ArrayLike | None = None, weighting: typing.Literal['inverse', 'stabilised', 'treated', 'control', 'overlap'] = 'inverse', level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', clip: float | None = None, trim: float | None = None, resamples: int = 1000, seed: int = 0, first_row: int = 0) -> TreatmentResult:
+    """
+    The effect of a treatment on an outcome, from given nuisances.
+    
+        difference_in_means, horvitz_thompson, hajek (by `weighting`), t_learner, aipw, aipw_treated
+    
+    Shapes
+        treatment: N integers, 0 or 1. outcome, propensity P(t = 1 | x), control_mean E[y | x, 0], treated_mean E[y | x, 1]: N, float64; what
+        an estimator does not read need not be given. clusters: N integers; rows of one cluster are not independent.
+    Units
+        those of the outcome.
+    Errors
+        ValueError for a shape, a treatment that is not 0 or 1, or an option's value, TypeError for a type. Values are no error: `reason` says
+        why a result is NaN.
+    Source
+        Horvitz and Thompson 1952; Hajek 1971; Robins, Rotnitzky and Zhao 1994.
+    
+    >>> car.treatment("difference_in_means", [1, 1, 0, 0], [3.0, 5.0, 1.0, 2.0])
+    TreatmentResult(mean=2.5, standard_error=1.11803, lower=-11.706, upper=16.706, count=4)
+    """
 def v_rex(p: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, environments: numpy.typing.ArrayLike, *, penalty_weight: float = 1.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None) -> FamilyResult:
     """
     Risk extrapolation: the mean of the environments' risks and penalty_weight times their variance.
@@ -878,6 +1332,37 @@ def v_rex(p: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, environment
         attributes of the result, as its terms are: `result.terms` and `result.gradients` list both.
     Errors
         ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
+    """
+def visual_intervention(t: numpy.typing.ArrayLike, v: numpy.typing.ArrayLike, *, batch: int = 1, scale: float = 1.0, approximator: numpy.typing.ArrayLike | None = None, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
+    """
+    Visual causal intervention: what a video shows of each label, by the front door; the adjusted texts choose the frames.
+    
+        H = softmax(scale t v^T) v,   y = [t, H] approximator, or [t, H]
+    
+    Shapes
+        t: L x D, of every video, or B x L x D. v: B x S x D, or with two dimensions the videos one after the other, batch of them.
+        approximator: 2 D x E, or None: E = 2 D. out, the result: B x L x E, or (B L) x E.
+    Units
+        those of v.
+    Errors
+        ValueError for a shape or an option's value, TypeError for a type.
+    Source
+        CMDCL.
+    
+    >>> car.visual_intervention([[1.0, 0.0]], [[[0.0, 0.0], [0.0, 2.0]]])
+    array([[[1., 0., 0., 1.]]])
+    """
+def visual_intervention_vjp(t: numpy.typing.ArrayLike, v: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, *, batch: int = 1, scale: float = 1.0, approximator: numpy.typing.ArrayLike | None = None, grad_t: bool | typing.Any = None, grad_v: bool | typing.Any = None, grad_approximator: bool | typing.Any = None, backend: str | None = None) -> tuple[typing.Any, typing.Any, typing.Any]:
+    """
+    Vector-Jacobian product of `car.visual_intervention`: (grad_t, grad_v, grad_approximator).
+    
+    Shapes
+        as the op's; upstream: as its result; each gradient: as what it is of. False in place of a gradient leaves it out; it is None then, as
+        is that of a projection that is not given.
+    Units
+        those of upstream.
+    Errors
+        as the op's.
     """
 def xerm(p: numpy.typing.ArrayLike, factual: numpy.typing.ArrayLike, counterfactual: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, gamma: float = 2.0, formula: typing.Literal['exact', 'as_published'] = 'exact', ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """

@@ -7,6 +7,8 @@
 #include <cstddef>     // std::ptrdiff_t
 #include <type_traits> // std::remove_cvref_t
 
+struct CUstream_st; // what cudaStream_t points to; CUDA's own declaration, without its headers
+
 namespace car::inline CAR_ABI {
 
 /// A backend is a type in the call: `car::loss(car::scalar, p, c, labels)`. Kernels overload on it.
@@ -53,6 +55,14 @@ constexpr simd_on<Executor> simd_backend::on(const Executor& executor) const {
 
 /// Row-wise expressions of Eigen's arrays. The type, its object `car::eigen` and its kernels are in <car/eigen.hpp>.
 struct eigen_backend;
+
+/// A device's memory and a stream of its work: `car::loss(car::cuda.on(stream), p, c, labels)`, declared in <car/cuda.hpp>.
+struct cuda_backend : backend_base {
+    CUstream_st* stream = nullptr;
+
+    constexpr cuda_backend on(CUstream_st* where) const { return cuda_backend{{}, where}; }
+};
+inline constexpr cuda_backend cuda{};
 
 /// What a call without a backend runs on.
 inline constexpr simd_backend default_backend{};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "backend.hpp"          // policies
-#include "detail/check.hpp"     // shapes, overlaps
-#include "kernel/corrected.hpp" // the backends' kernels
-#include "options.hpp"          // corrected_options
+#include "backend.hpp"              // policies
+#include "detail/check_softmax.hpp" // shapes, overlaps
+#include "kernel/corrected.hpp"     // the backends' kernels
+#include "options.hpp"              // corrected_options
 
 namespace car::inline CAR_ABI {
 
@@ -23,12 +23,9 @@ void corrected_softmax(const Backend& on, const P& p, input<scalar_of<const P>> 
     const matrix_view<const scalar_of<const P>> factual = view(p);
     const detail::checker check("corrected_softmax");
     const auto out = detail::footprint_of("y", y), left = detail::footprint_of("p", factual), right = detail::footprint_of("c", c);
-    check.readable(left);
-    check.shape(right, factual.rows, factual.cols);
+    detail::check_corrected(check, left, right, {}, options);
     check.shape(out, factual.rows, factual.cols);
-    check.finite("strength", options.strength);
-    check.positive("temperature", options.temperature);
-    check.separate({{out, out.same(right) ? right.data : left.data}}, {left, right});
+    check.separate({detail::in_place_of_either(out, left, right)}, {left, right});
     kernel::corrected_softmax(on, factual, c, y, 1 / options.temperature, options.strength);
 }
 
@@ -61,13 +58,8 @@ void corrected_softmax_vjp(const Backend& on, const Y& y, input<scalar_of<const 
     const detail::checker check("corrected_softmax_vjp");
     const auto left = detail::footprint_of("y", prediction), right = detail::footprint_of("upstream", upstream);
     const auto p = detail::footprint_of("grad_p", gradients.grad_p), c = detail::footprint_of("grad_c", gradients.grad_c);
-    check.readable(left);
-    check.shape(right, prediction.rows, prediction.cols);
-    if (gradients.grad_p) check.shape(p, prediction.rows, prediction.cols);
-    if (gradients.grad_c) check.shape(c, prediction.rows, prediction.cols);
-    check.finite("strength", options.strength);
-    check.positive("temperature", options.temperature);
-    check.separate({{p, p.same(left) ? left.data : right.data}, {c, c.same(left) ? left.data : right.data}}, {left, right});
+    detail::check_corrected(check, left, right, {p, c}, options);
+    check.separate({detail::in_place_of_either(p, right, left), detail::in_place_of_either(c, right, left)}, {left, right});
     kernel::corrected_softmax_vjp(on, prediction, upstream, gradients.grad_p, gradients.grad_c, 1 / options.temperature, options.strength);
 }
 

@@ -73,9 +73,9 @@ struct loss_arrays {
     mask_view class_mask = {};                        ///< C: false where a class is masked, as p = -inf does in one row
 };
 
-/// What is wrong with a row's values: every class masked, or a NaN or an infinity where there is no answer. Values are never an
-/// error: they follow the contract and are reported.
-enum class fault { none, masked_row, not_finite };
+/// What is wrong with a row's values: every class masked, a NaN or an infinity where there is no answer, or, on a device, where it
+/// cannot be refused before, a label that is no class. Values are never an error: they follow the contract and are reported.
+enum class fault { none, masked_row, not_finite, bad_label };
 
 /// The first row that has a fault, and how many have one.
 struct row_status {

@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "backend.hpp"        // policies
-#include "detail/check.hpp"   // shapes, overlaps
-#include "kernel/softmax.hpp" // the backends' kernels
-#include "options.hpp"        // softmax_options
+#include "backend.hpp"              // policies
+#include "detail/check_softmax.hpp" // shapes, overlaps
+#include "kernel/softmax.hpp"       // the backends' kernels
+#include "options.hpp"              // softmax_options
 
 namespace car::inline CAR_ABI {
-
-namespace detail {
-
-template <class T, class Output>
-void check_softmax(const checker& check, const matrix_view<const T>& p, const Output& y, const softmax_options& options) {
-    check.readable(footprint_of("p", p));
-    check.shape(footprint_of("y", y), p.rows, std::is_same_v<Output, vector_view<term_of<T>>> ? 1 : p.cols);
-    check.positive("temperature", options.temperature);
-    check.separate({{footprint_of("y", y), p.data}}, {footprint_of("p", p)});
-}
-
-} // namespace detail
 
 /// Softmax of each row.
 ///

@@ -13,9 +13,10 @@ namespace car::inline CAR_ABI {
 
 /// Where an array lives. A view of the host's memory does not convert to one of a device's, nor back.
 struct host {};
+struct device {};
 
 /// A vector that somebody else owns: `data[i * stride]`, i < size.
-template <class T>
+template <class T, class Space = host>
 struct vector_view;
 
 /// A matrix that somebody else owns: `data[i * row_stride + j * col_stride]`, i < rows, j < cols; strides count elements.
@@ -91,7 +92,7 @@ using vector_element = typename decltype(as_vector(std::declval<std::remove_refe
 template <matrix M>
 using scalar_of = std::remove_const_t<detail::viewed<M>>;
 
-template <class T>
+template <class T, class Space>
 struct vector_view {
     using element_type = T;
 
@@ -104,12 +105,12 @@ struct vector_view {
 
     /// From a contiguous range, an adapted vector, or a matrix of one row or one column.
     template <class R>
-        requires(detail::qualifies_to<detail::vector_element<R>, T>)
+        requires(std::same_as<Space, host>&& detail::qualifies_to<detail::vector_element<R>, T>)
     constexpr vector_view(R&& range) : vector_view(detail::as_vector(range)) {}
 
     template <class U>
         requires(!std::same_as<U, T> && detail::qualifies_to<U, T>)
-    constexpr vector_view(const vector_view<U>& v) : data(v.data), size(v.size), stride(v.stride) {}
+    constexpr vector_view(const vector_view<U, Space>& v) : data(v.data), size(v.size), stride(v.stride) {}
 
     constexpr T& operator[](std::ptrdiff_t i) const { return data[i * stride]; }
     constexpr explicit operator bool() const { return data != nullptr; }
@@ -145,7 +146,7 @@ struct matrix_view {
     constexpr matrix_view(const matrix_view<U, Space>& m) : matrix_view(m.data, m.rows, m.cols, m.row_stride, m.col_stride) {}
 
     constexpr T& operator()(std::ptrdiff_t i, std::ptrdiff_t j) const { return data[i * row_stride + j * col_stride]; }
-    constexpr vector_view<T> row(std::ptrdiff_t i) const { return {data + i * row_stride, cols, col_stride}; }
+    constexpr vector_view<T, Space> row(std::ptrdiff_t i) const { return {data + i * row_stride, cols, col_stride}; }
     constexpr explicit operator bool() const { return data != nullptr; }
 };
 

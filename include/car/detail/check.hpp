@@ -43,12 +43,12 @@ struct footprint {
     }
 };
 
-template <class T>
-footprint footprint_of(const char* name, const matrix_view<T>& m) {
+template <class T, class Space>
+footprint footprint_of(const char* name, const matrix_view<T, Space>& m) {
     return {name, m.data, m.rows, m.cols, m.row_stride, m.col_stride, sizeof(T)};
 }
-template <class T>
-footprint footprint_of(const char* name, const vector_view<T>& v) {
+template <class T, class Space>
+footprint footprint_of(const char* name, const vector_view<T, Space>& v) {
     return {name, v.data, v.size, 1, v.stride, 1, sizeof(T)};
 }
 template <class Value>

@@ -46,6 +46,20 @@ void check_weights(const checker& check, const char* name, const vector_view<con
                        ", expected a finite number that is not negative");
 }
 
+inline void check_loss_options(const checker& check, const loss_options& options) {
+    check.finite("alpha", options.alpha);
+    check.finite("strength", options.strength);
+    check.positive("temperature", options.temperature);
+    check.positive("logit_scale", options.logit_scale);
+    if (options.softcap) check.positive("softcap", *options.softcap);
+    if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
+        check.fail("label_smoothing is " + std::to_string(options.label_smoothing) + ", expected a number from 0 to 1");
+    check.finite("z_weight", options.z_weight);
+    if (options.divisor) check.positive("divisor", *options.divisor);
+    check.require(options.kl_target == kl_target::prediction || options.flow == flow::full || options.flow == flow::stop_counterfactual,
+                  "flow is one that kl_target::label does not have, expected full or stop_counterfactual");
+}
+
 /// What every derivative of the loss asks of its inputs and options.
 template <class T>
 void check_loss(const checker& check, const matrix_view<const T>& p, const matrix_view<const T>& c, bool reads_c, const targets<T>& labels,
@@ -58,18 +72,7 @@ void check_loss(const checker& check, const matrix_view<const T>& p, const matri
     check_weights(check, "weight", arrays.weight, p.cols);
     check_weights(check, "sample_weight", arrays.sample_weight, p.rows);
 
-    check.finite("alpha", options.alpha);
-    check.finite("strength", options.strength);
-    check.positive("temperature", options.temperature);
-    check.positive("logit_scale", options.logit_scale);
-    if (options.softcap) check.positive("softcap", *options.softcap);
-    if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
-        check.fail("label_smoothing is " + std::to_string(options.label_smoothing) + ", expected a number from 0 to 1");
-    check.finite("z_weight", options.z_weight);
-    if (options.divisor) check.positive("divisor", *options.divisor);
-    check.require(options.kl_target == kl_target::prediction || options.flow == flow::full || options.flow == flow::stop_counterfactual,
-                  "flow is one that kl_target::label does not have, expected full or stop_counterfactual");
-
+    check_loss_options(check, options);
     check_targets(check, labels, arrays, options.ignore_index, p.rows, p.cols);
     if (options.empty == empty::error && options.reduction == reduction::mean && !options.divisor) {
         bool counted = false;

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "group.cuh" // the threads of a row
+
+// Where a row of two matrices lives. `visit(f)` calls f(column, p, c) for each element of this thread; `write(f)` stores what
+// f(column, p, c) gives, a pair, to two matrices of which either may be missing. A row is read from memory before it is written: the
+// outputs may lie where the inputs do.
+namespace car::inline CAR_ABI::kernel::device_row {
+
+/// One row of the matrices of a call; what is missing is null.
+template <class T>
+struct row_pointers {
+    const T* p;
+    const T* c;
+    T* to_p;
+    T* to_c;
+};
+
+template <class T, int Vector>
+__device__ __forceinline__ pack<T, Vector> load(const T* row, int column) {
+    return *reinterpret_cast<const pack<T, Vector>*>(row + column);
+}
+template <class T, int Vector>
+__device__ __forceinline__ void store(T* row, int column, const pack<T, Vector>& values) {
+    *reinterpret_cast<pack<T, Vector>*>(row + column) = values;
+}
+
+/// One column as the divergence sees it, all of it e times: e = exp(p - M), e x, e phi(x), e (1 - exp(-x)). In a wide row exp(p - c)
+/// takes the place of the last two.
+template <class A>
+struct element {
+    A e, drift, excess, fall;
+};
+
+template <class A>
+struct pair_of {
+    A p, c;
+};
+
+template <class T, int Vector, class F>
+__device__ __forceinline__ void visit_pack(int column, const pack<T, Vector>& p, const pack<T, Vector>& c, F& f) {
+#pragma unroll
+    for (int j = 0; j != Vector; ++j) f(column + j, widen(p.values[j]), widen(c.values[j]));
+}
+template <class T, int Vector, class F>
+__device__ __forceinline__ void write_pack(const row_pointers<T>& row, int column, const pack<T, Vector>& p, const pack<T, Vector>& c,
+                                           F& f) {
+    pack<T, Vector> to_p, to_c;
+#pragma unroll
+    for (int j = 0; j != Vector; ++j) {
+        const auto value = f(column + j, widen(p.values[j]), widen(c.values[j]));
+        to_p.values[j] = narrow<T>(value.p);
+        to_c.values[j] = narrow<T>(value.c);
+    }
+    if (row.to_p) store(row.to_p, column, to_p);
+    if (row.to_c) store(row.to_c, column, to_c);
+}
+
+/// What every kind of row knows: its pointers, its length, and which of its columns are this thread's.
+template <class T, int Vector>
+struct row_base {
+    row_pointers<T> at;
+    int cols, rank, size;
+
+    template <class Operation, class Group>
+    __device__ row_base(const Operation& operation, const Group& group, std::int64_t i, bool inside)
+        : at(inside ? operation.row(i) : row_pointers<T>{}), cols(inside ? static_cast<int>(operation.cols) : 0), rank(group.rank()),
+          size(group.size()) {}
+
+    __device__ pack<T, Vector> factual(int column) const { return load<T, Vector>(at.p, column); }
+    __device__ pack<T, Vector> counterfactual(int column) const { return at.c ? load<T, Vector>(at.c, column) : filled(T{}); }
+    static __device__ pack<T, Vector> filled(T value) {
+        pack<T, Vector> all;
+#pragma unroll
+        for (int j = 0; j != Vector; ++j) all.values[j] = value;
+        return all;
+    }
+    __device__ bool owns(int k) const { return k / Vector % size == rank; }
+    __device__ void put(int k, term_of<T> value) const { at.to_p[k] = narrow<T>(value); }
+    __device__ void flush() const {}
+    static constexpr bool keeps = false; ///< has a place for what is found of each column
+    static constexpr int most_threads = device_row::most_threads;
+};
+
+/// visit(f), with f given the place of each column too.
+template <class Row, class F>
+__device__ __forceinline__ void visit_kept(const Row& row, F f) {
+    if constexpr (Row::keeps)
+        row.visit_kept(f);
+    else
+        row.visit([&](int k, auto p, auto c) {
+            element<decltype(p)> nowhere;
+            f(k, p, c, nowhere);
+        });
+}
+
+/// In registers: `Packs` accesses of each thread to each matrix. What is past the end is a masked class.
+template <class T, int Vector, int Packs>
+class register_row : public row_base<T, Vector> {
+    pack<T, Vector> p_[Packs], c_[Packs];
+    mutable element<term_of<T>> kept_[Packs * Vector];
+
+    __device__ int column(int i) const { return (i * this->size + this->rank) * Vector; }
+
+  public:
+    template <class Operation, class Group>
+    __device__ register_row(const Operation& operation, const Group& group, std::int64_t i, bool inside, unsigned char*)
+        : row_base<T, Vector>(operation, group, i, inside) {
+#pragma unroll
+        for (int j = 0; j != Packs; ++j) {
+            const bool within = column(j) < this->cols;
+            p_[j] = within ? this->factual(column(j)) : this->filled(narrow<T>(-infinity<term_of<T>>));
+            c_[j] = within ? this->counterfactual(column(j)) : this->filled(T{});
+        }
+    }
+    template <class F>
+    __device__ void visit(F f) const {
+#pragma unroll
+        for (int j = 0; j != Packs; ++j) visit_pack(column(j), p_[j], c_[j], f);
+    }
+    template <class F>
+    __device__ void write(F f) const {
+#pragma unroll
+        for (int j = 0; j != Packs; ++j)
+            if (column(j) < this->cols) write_pack(this->at, column(j), p_[j], c_[j], f);
+    }
+    static constexpr bool keeps = sizeof(T) < 8; // of doubles it would not fit
+    static constexpr int most_threads = most_in_registers;
+    template <class F>
+    __device__ void visit_kept(F f) const {
+#pragma unroll
+        for (int j = 0; j != Packs; ++j)
+#pragma unroll
+            for (int v = 0; v != Vector; ++v) f(column(j) + v, widen(p_[j].values[v]), widen(c_[j].values[v]), kept_[j * Vector + v]);
+    }
+    template <class F>
+    __device__ void write_kept(F f) const {
+#pragma unroll
+        for (int j = 0; j != Packs; ++j) {
+            int v = 0;
+            const auto of_kept = [&](int, auto, auto) { return f(kept_[j * Vector + v++]); };
+            if (column(j) < this->cols) write_pack(this->at, column(j), p_[j], c_[j], of_kept);
+        }
+    }
+};
+
+/// In memory, read again in every pass.
+template <class T, int Vector>
+struct streamed_row : row_base<T, Vector> {
+    template <class Operation, class Group>
+    __device__ streamed_row(const Operation& operation, const Group& group, std::int64_t i, bool inside, unsigned char*)
+        : row_base<T, Vector>(operation, group, i, inside) {}
+
+    template <class F>
+    __device__ void visit(F f) const {
+#pragma unroll 1
+        for (int k = this->rank * Vector; k < this->cols; k += this->size * Vector)
+            visit_pack(k, this->factual(k), this->counterfactual(k), f);
+    }
+    template <class F>
+    __device__ void write(F f) const {
+#pragma unroll 1
+        for (int k = this->rank * Vector; k < this->cols; k += this->size * Vector)
+            write_pack(this->at, k, this->factual(k), this->counterfactual(k), f);
+    }
+};
+
+/// In shared memory, where each thread finds again what it put there.
+template <class T, int Vector>
+class shared_row : public row_base<T, Vector> {
+    pack<T, Vector>* kept_; ///< p and c of this thread's packs by turns
+
+    template <class F>
+    __device__ void each(F f) const {
+        pack<T, Vector>* at = kept_;
+#pragma unroll 1
+        for (int k = this->rank * Vector; k < this->cols; k += this->size * Vector, at += 2 * blockDim.x) f(k, at[0], at[blockDim.x]);
+    }
+
+  public:
+    template <class Operation, class Group>
+    __device__ shared_row(const Operation& operation, const Group& group, std::int64_t i, bool inside, unsigned char* shared)
+        : row_base<T, Vector>(operation, group, i, inside), kept_(reinterpret_cast<pack<T, Vector>*>(shared) + threadIdx.x) {
+        each([&](int k, pack<T, Vector>& p, pack<T, Vector>& c) {
+            p = this->factual(k);
+            c = this->counterfactual(k);
+        });
+    }
+    template <class F>
+    __device__ void visit(F f) const {
+        each([&](int k, const pack<T, Vector>& p, const pack<T, Vector>& c) { visit_pack(k, p, c, f); });
+    }
+    template <class F>
+    __device__ void write(F f) const {
+        each([&](int k, const pack<T, Vector>& p, const pack<T, Vector>& c) { write_pack(this->at, k, p, c, f); });
+    }
+};
+
+/// A thread's whole row in shared memory. The rows of a block lie one after the other, here as in memory: they come and go in accesses
+/// of 16 bytes, whatever their length is.
+template <class T>
+class tiny_row : public row_base<T, 1> {
+    static constexpr int vector = 16 / sizeof(T);
+    row_pointers<T> block_; ///< of the block's first row
+    T *p_, *c_;
+    int elements_;
+
+    static __device__ void copy(const T* from, T* to, int count) {
+        const bool aligned = (reinterpret_cast<std::uintptr_t>(from) | reinterpret_cast<std::uintptr_t>(to)) % 16 == 0;
+        const int packs = aligned ? count / vector : 0, threads = static_cast<int>(blockDim.x), thread = static_cast<int>(threadIdx.x);
+        for (int k = thread; k < packs; k += threads) store(to, k * vector, load<T, vector>(from, k * vector));
+        for (int k = packs * vector + thread; k < count; k += threads) to[k] = from[k];
+    }
+    __device__ T& own(T* all, int k) const { return all[static_cast<int>(threadIdx.x) * this->cols + k]; }
+
+  public:
+    template <class Operation, class Group>
+    __device__ tiny_row(const Operation& operation, const Group& group, std::int64_t i, bool inside, unsigned char* shared)
+        : row_base<T, 1>(operation, group, i, inside) {
+        const std::int64_t first = i - threadIdx.x, left = operation.rows - first;
+        elements_ = static_cast<int>((left < blockDim.x ? left : blockDim.x) * operation.cols);
+        block_ = operation.row(first);
+        p_ = reinterpret_cast<T*>(shared);
+        c_ = p_ + blockDim.x * operation.cols;
+        copy(block_.p, p_, elements_);
+        if (block_.c) copy(block_.c, c_, elements_);
+        __syncthreads();
+    }
+    template <class F>
+    __device__ void visit(F f) const {
+#pragma unroll 1
+        for (int k = 0; k != this->cols; ++k) f(k, widen(own(p_, k)), this->at.c ? widen(own(c_, k)) : term_of<T>(0));
+    }
+    template <class F>
+    __device__ void write(F f) const {
+#pragma unroll 1
+        for (int k = 0; k != this->cols; ++k) {
+            const auto value = f(k, widen(own(p_, k)), this->at.c ? widen(own(c_, k)) : term_of<T>(0));
+            own(p_, k) = narrow<T>(value.p);
+            own(c_, k) = narrow<T>(value.c);
+        }
+    }
+    __device__ bool owns(int) const { return true; }
+    __device__ void put(int k, term_of<T> value) const { own(p_, k) = narrow<T>(value); }
+    __device__ void flush() const {
+        __syncthreads();
+        if (block_.to_p) copy(p_, block_.to_p, elements_);
+        if (block_.to_c) copy(c_, block_.to_c, elements_);
+    }
+};
+
+} // namespace car::inline CAR_ABI::kernel::device_row

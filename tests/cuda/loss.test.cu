@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loss on a device within its bounds, on every kernel: against the printed formulas in 113-bit arithmetic.
+#include <car/cuda.hpp>
+
+#include "support/device_batch.hpp"
+#include "support/loss_answer.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <string>
+
+namespace {
+
+using number = long double;
+
+/// The worst error of each quantity as a share of its bound, and where it was.
+class worst_shares {
+    std::map<std::string, std::pair<double, std::string>> entries_;
+
+  public:
+    void add(const std::string& quantity, double got, number want, number bound, const std::string& where) {
+        const number error = std::abs(static_cast<number>(got) - want);
+        double share = want == static_cast<number>(got) ? 0 : static_cast<double>(error / bound);
+        if (std::isnan(share)) share = HUGE_VAL;
+        auto& worst = entries_[quantity];
+        if (share > worst.first || worst.second.empty()) worst = {share, where};
+    }
+    void check(const std::string& title) const {
+        for (const auto& [quantity, worst] : entries_) {
+            INFO(title << ", " << quantity << ": " << worst.first << " of its bound at " << worst.second);
+            CHECK(worst.first <= 1);
+            if (std::getenv("CAR_SHOW")) MESSAGE(title << ", " << quantity << ": " << worst.first << " at " << worst.second);
+        }
+    }
+};
+
+/// Every term and gradient of every row, against the reference.
+template <class T>
+void compare(const device_memory::batch<T>& of, worst_shares& worst) {
+    using term = car::term_of<T>;
+    const auto tiny = 2 * static_cast<number>(types::limits<term>::least_normal);
+    const number u = types::u<term>, of_entropy = 4;
+    const number alpha = of.options.alpha, size = std::abs(alpha);
+    for (std::size_t i = 0; i != of.rows; ++i) {
+        const auto doubles = [&](const std::vector<T>& m) {
+            std::vector<double> row;
+            for (std::size_t k = 0; k != of.classes; ++k) row.push_back(static_cast<double>(m[i * of.stride + k]));
+            return row;
+        };
+        const auto want = reference::answer_of(doubles(of.p), doubles(of.c), static_cast<std::size_t>(of.labels[i]), of.options.flow);
+        const std::string& where = of.names[i];
+        const number kl_bound = 16 * want.divergence;
+        worst.add("cross-entropy", of.cross_entropy[i], want.cross_entropy, of_entropy * u * want.cross_entropy + tiny, where);
+        worst.add("divergence", of.divergence[i], want.divergence, u * kl_bound + tiny, where);
+        CHECK(of.divergence[i] >= 0);
+        const number whole = want.cross_entropy + alpha * want.divergence;
+        worst.add("loss", of.loss[i], whole, u * (of_entropy * want.cross_entropy + size * kl_bound + std::abs(whole)) + tiny, where);
+        worst.add("log sum exp of p", of.lse_p[i], want.lse_p, 4 * u * (want.largest + std::abs(want.lse_p)) + tiny, where);
+        worst.add("log sum exp of p - c", of.lse_y[i], want.lse_y, 4 * u * (want.largest + want.largest_c + std::abs(want.lse_y)) + tiny,
+                  where);
+        CHECK(of.predicted[i] == static_cast<std::int64_t>(want.predicted));
+        if (!of.with_gradients) continue;
+        const number g = of.upstream[i];
+        for (std::size_t k = 0; k != of.classes; ++k) {
+            const number ce = want.entropy_slope[k], to_p = g * (ce + alpha * want.slope_p[k]), to_c = g * alpha * want.slope_c[k];
+            const auto stored = [&](number value) {
+                return 2 * static_cast<number>(types::limits<T>::least_normal) + types::storage_error<T>(std::abs(value));
+            };
+            const number times = of.options.flow == car::flow::stop_factual ? 8 : 16;
+            worst.add("gradient to p", static_cast<double>(of.grad_p[i * of.stride + k]), to_p,
+                      u * (std::abs(g) * (8 * std::abs(ce) + size * times * want.scale_p[k]) + 2 * std::abs(to_p)) + stored(to_p), where);
+            worst.add("gradient to c", static_cast<double>(of.grad_c[i * of.stride + k]), to_c,
+                      u * 8 * std::abs(g) * size * want.scale_c[k] + stored(to_c), where);
+        }
+    }
+}
+
+/// Some of the cases, rows of this length.
+template <class T>
+worst_shares measure(std::size_t classes, car::flow flow, double alpha, std::size_t padding, std::size_t every, bool in_place) {
+    cases::generator random(classes * 7 + static_cast<std::size_t>(flow));
+    device_memory::batch<T> rows(classes, padding);
+    rows.options.alpha = alpha;
+    rows.options.flow = flow;
+    rows.offset = padding;
+    std::size_t count = 0;
+    for (const auto f : cases::all_factual)
+        for (const auto g : cases::all_counterfactual) {
+            const auto row = cases::make<T>(classes, f, g, random);
+            if (count++ % every == 0) rows.add(row, static_cast<car::term_of<T>>(count % 2 == 0 ? 1 : -3.5));
+        }
+    worst_shares worst;
+    device_memory::batch<T> done = rows;
+    done.in_place = in_place;
+    const auto status = done.run();
+    INFO(status.reason);
+    REQUIRE(status.ok());
+    done.p = rows.p, done.c = rows.c;
+    compare(done, worst);
+    return worst;
+}
+
+} // namespace
+
+TEST_CASE("every term and gradient within its bound, float") {
+    measure<float>(10, car::flow::full, 1, 0, 1, false).check("10 classes");
+    measure<float>(1, car::flow::full, 1, 0, 1, false).check("1 class");
+    measure<float>(37, car::flow::full, 0.5, 1, 1, true).check("37 classes in place");
+    measure<float>(400, car::flow::full, 1, 0, 1, false).check("400 classes");
+    measure<float>(500, car::flow::stop_target, -0.5, 4, 2, true).check("500 classes");
+    measure<float>(1000, car::flow::stop_counterfactual, 2, 0, 3, false).check("1000 classes");
+    measure<float>(1025, car::flow::stop_factual, 1, 0, 5, false).check("1025 classes");
+    measure<float>(9000, car::flow::full, 1, 0, 11, true).check("9000 classes");
+    measure<float>(60000, car::flow::full, 1, 0, 27, true).check("60000 classes");
+    measure<float>(120001, car::flow::full, 1, 0, 40, true).check("120001 classes");
+}
+
+TEST_CASE_TEMPLATE("every term and gradient within its bound", T, double, car::bfloat16, car::float16) {
+    measure<T>(7, car::flow::full, 1, 0, 1, true).check("7 classes");
+    measure<T>(64, car::flow::full, 0.5, 0, 1, false).check("64 classes");
+    measure<T>(99, car::flow::stop_target, 1, 1, 1, true).check("99 classes");
+    measure<T>(400, car::flow::full, 1, 0, 2, false).check("400 classes");
+    measure<T>(1001, car::flow::stop_factual, 1, 0, 7, true).check("1001 classes");
+    measure<T>(9008, car::flow::full, 1, 0, 13, false).check("9008 classes");
+    measure<T>(70000, car::flow::full, 1, 0, 40, true).check("70000 classes");
+}
