@@ -104,7 +104,9 @@ template <class T>
 
 #include "text/functions.inc"
 
-#include "text/row.inc"
+#include "text/sweep.inc"
+
+#include "text/slopes.inc"
 
 #include "text/tile.inc"
 

@@ -23,10 +23,7 @@ struct alignas(64) row_sums {
     one_each peak, max, origin, power, centre, rest, label_exponential, drift, excess;
     one_each lowest; ///< the least c - centre
     one_each label_logit;
-    one_each has_far;   ///< may a class be masked?
-    one_each condition; ///< how much larger than the divergence its terms may be
-    one_each lowest_allowed;
-    one_each least_max; ///< of its magnitude, for a logarithm of the sum of exponentials
+    one_each has_far; ///< may a class be masked?
     // What follows.
     one_each sum, mean, shift, cross_entropy, divergence, lse_p, lse_y;
 };
