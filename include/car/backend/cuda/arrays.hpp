@@ -96,7 +96,7 @@ constexpr std::ptrdiff_t chunks(std::ptrdiff_t rows) { return (rows + chunk - 1)
 
 /// How many bytes the workspace of a loss of so many rows has.
 constexpr std::ptrdiff_t loss_workspace(std::ptrdiff_t rows) {
-    using namespace kernel::device_row;
+    using kernel::device_row::chunks, kernel::device_row::part_bytes, kernel::device_row::row_figures;
     return (1 + chunks(rows)) * part_bytes + rows * static_cast<std::ptrdiff_t>(sizeof(row_figures));
 }
 

@@ -31,7 +31,7 @@ struct device_effect_arrays {
 
 /// How many bytes the workspace of an effect has.
 constexpr std::ptrdiff_t effect_workspace(std::ptrdiff_t rows, std::ptrdiff_t draws = 1) {
-    using namespace kernel::device_row;
+    using kernel::device_row::chunks, kernel::device_row::part_bytes;
     return (1 + chunks(rows)) * part_bytes + (1 + draws) * rows * static_cast<std::ptrdiff_t>(sizeof(double));
 }
 

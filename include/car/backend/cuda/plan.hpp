@@ -52,8 +52,10 @@ constexpr plan choose(int width, std::ptrdiff_t cols, bool contiguous, bool alig
     if (const std::ptrdiff_t bytes = 128 * cols * width * 2; contiguous && bytes <= unasked && (cols < 16 || (cols <= 32 && cols % 4 != 0)))
         return {tier::tiny, vector, 1, 1, 128, 1, static_cast<int>(bytes)};
     // As many threads as have `elements` each: a quarter of a warp, a warp, or the warps that it takes.
-    const int elements = elements_of(width, vector);
-    const auto in_registers = [&](int group, int block) { return plan{tier::registers, vector, elements / vector, group, block, 1, 0}; };
+    const std::ptrdiff_t elements = elements_of(width, vector);
+    const auto in_registers = [&](int group, int block) {
+        return plan{tier::registers, vector, static_cast<int>(elements) / vector, group, block, 1, 0};
+    };
     if (cols <= 8 * elements) return in_registers(8, 128);
     if (cols <= 32 * elements) return in_registers(32, 128);
     if (cols <= most_in_registers * elements) {
