@@ -15,10 +15,10 @@ target_link_libraries(stand_in PRIVATE car_strict)
 #                   [STAND_IN_LIBRARIES <target>...] [DEVICE_LIBRARIES <target>...])
 #
 # Two programs of the same sources, .cu files, with doctest's main. <name>.stand_in has PTX alone, by default of 90; it runs on the
-# machine and is the test <name>. <name>.device is machine code for ARCHITECTURES, by default CAR_CUDA_ARCHITECTURES, linked against the CUDA runtime and run, as
-# the test <name>.device, where there is a GPU.
+# machine and is the test <name>. <name>.device is machine code for ARCHITECTURES, by default CAR_CUDA_ARCHITECTURES, linked against the
+# CUDA runtime and run, as the test <name>.device, where there is a GPU.
 function(car_add_cuda_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 test "STAND_IN_ONLY" "" "PTX;ARCHITECTURES;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 test "STAND_IN_ONLY" "" "PTX;ARCHITECTURES;LIBRARIES;STAND_IN_LIBRARIES;DEVICE_LIBRARIES")
   if(NOT test_PTX)
     set(test_PTX 90)
   endif()
