@@ -305,7 +305,7 @@ TEST_CASE_TEMPLATE("strides, storage order, in place, batch split: the same bits
     }
     for (std::ptrdiff_t i = 0; i != 4; ++i) {
         std::vector<T> row(1);
-        car::loss(car::scalar, car::matrix_view<const T>(&source.p_at(i, 0), 1, 5), {&source.c_at(i, 0), 1, 5},
+        car::loss(car::default_backend, car::matrix_view<const T>(&source.p_at(i, 0), 1, 5), {&source.c_at(i, 0), 1, 5},
                   std::vector{source.labels[static_cast<std::size_t>(i)]}, sum, {.row_loss = row});
         CHECK(same_bits(row[0], plain.loss[static_cast<std::size_t>(i)]));
     }
