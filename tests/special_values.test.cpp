@@ -368,6 +368,18 @@ TEST_CASE_TEMPLATE("loss: soft labels", M, EVERY_MODE) {
     CHECK(nothing.row_is(0, 0));
 }
 
+TEST_CASE_TEMPLATE("loss: one class costs nothing, smoothed or not", M, EVERY_MODE) {
+    batch<M, 1> one;
+    one.labels = {0, 0, 0, 0};
+    for (const double smoothing : {0.0, 0.25, 1.0}) {
+        one.run({.label_smoothing = smoothing, .reduction = car::reduction::sum});
+        for (std::size_t i = 0; i != 4; ++i) {
+            CHECK(one.cross_entropy[i] == 0);
+            CHECK(one.divergence[i] == 0);
+        }
+    }
+}
+
 TEST_CASE_TEMPLATE("loss: smoothing puts its mass on the live classes only", M, EVERY_MODE) {
     using T = typename M::T;
     batch<M> b;
