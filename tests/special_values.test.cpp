@@ -368,6 +368,57 @@ TEST_CASE_TEMPLATE("loss: soft labels", M, EVERY_MODE) {
     CHECK(nothing.row_is(0, 0));
 }
 
+namespace {
+
+template <class T>
+bool nearly(T a, T b) {
+    const double x = number(a), y = number(b);
+    return (std::isnan(x) && std::isnan(y)) || x == y || std::abs(x - y) <= 64 * types::u<T> * (1 + std::abs(x));
+}
+
+} // namespace
+
+TEST_CASE_TEMPLATE("loss: classes that are masked change nothing, whatever is wrong with the others", M, EVERY_MODE) {
+    using T = typename M::T;
+    for (const bool in_p : {true, false})
+        for (const double value : {no_number, inf, -inf, 0.0, number(types::limits<T>::least)}) {
+            INFO((in_p ? "p" : "c") << " " << value);
+            batch<M> little;
+            batch<M, 40> much;
+            (in_p ? little.p_at(1, 2) : little.c_at(1, 2)) = static_cast<T>(value);
+            for (std::ptrdiff_t k = 0; k != 5; ++k) little.p_at(2, k) = static_cast<T>(-inf);
+            for (std::ptrdiff_t i = 0; i != 4; ++i)
+                for (std::ptrdiff_t k = 0; k != 40; ++k) {
+                    much.p_at(i, k) = k < 5 ? little.p_at(i, k) : static_cast<T>(-inf);
+                    much.c_at(i, k) = k < 5 ? little.c_at(i, k) : static_cast<T>(no_number);
+                }
+            little.run();
+            much.run();
+            CHECK(little.result.status == much.result.status);
+            for (std::ptrdiff_t i = 0; i != 4; ++i) {
+                const auto at = static_cast<std::size_t>(i);
+                CHECK(nearly(little.loss[at], much.loss[at]));
+                CHECK(nearly(little.cross_entropy[at], much.cross_entropy[at]));
+                CHECK(nearly(little.divergence[at], much.divergence[at]));
+                CHECK(nearly(little.lse_p[at], much.lse_p[at]));
+                CHECK(nearly(little.lse_y[at], much.lse_y[at]));
+                CHECK(little.predicted[at] == much.predicted[at]);
+                for (std::ptrdiff_t k = 0; k != 5; ++k) {
+                    CHECK(nearly(static_cast<T>(little.dp(i, k)), static_cast<T>(much.dp(i, k))));
+                    CHECK(nearly(static_cast<T>(little.dc(i, k)), static_cast<T>(much.dc(i, k))));
+                }
+            }
+        }
+}
+
+TEST_CASE_TEMPLATE("loss: the largest logit is found where it is denormal", M, EVERY_MODE) {
+    batch<M, 48> rows;
+    for (auto& logit : rows.p) logit = static_cast<typename M::T>(-1);
+    for (std::ptrdiff_t i = 0; i != 4; ++i) rows.p_at(i, 47 - i) = static_cast<typename M::T>(types::limits<typename M::T>::least);
+    rows.run();
+    for (std::ptrdiff_t i = 0; i != 4; ++i) CHECK(rows.predicted[static_cast<std::size_t>(i)] == 47 - i);
+}
+
 TEST_CASE_TEMPLATE("loss: one class costs nothing, smoothed or not", M, EVERY_MODE) {
     batch<M, 1> one;
     one.labels = {0, 0, 0, 0};

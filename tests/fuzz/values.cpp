@@ -22,7 +22,7 @@ bool same_bits(const std::vector<T>& a, std::size_t first, const std::vector<T>&
 template <class T>
 void fuzz_values(input& bytes) {
     using term = car::term_of<T>;
-    const std::ptrdiff_t rows = 1 + bytes.below(3), classes = 1 + bytes.below(20);
+    const std::ptrdiff_t rows = 1 + bytes.below(3), classes = 1 + bytes.below(40); // tiles, and rows by themselves
     const auto n = static_cast<std::size_t>(rows), width = static_cast<std::size_t>(classes);
     const auto options = bytes.valid_options();
     const auto p = bytes.numbers<T>(rows * classes), c = bytes.numbers<T>(rows * classes);
