@@ -415,7 +415,10 @@ TEST_CASE_TEMPLATE("loss: the largest logit is found where it is denormal", M, E
     batch<M, 48> rows;
     for (auto& logit : rows.p) logit = static_cast<typename M::T>(-1);
     for (std::ptrdiff_t i = 0; i != 4; ++i) rows.p_at(i, 47 - i) = static_cast<typename M::T>(types::limits<typename M::T>::least);
-    rows.run();
+    // No lse_p is asked for: a backend may find the largest logit of such a row in another way then.
+    using T = typename M::T;
+    car::loss(M::on, car::matrix_view<const T>(rows.p.data(), 4, 48), {rows.c.data(), 4, 48}, rows.labels, {.precision = M::precision},
+              {.predicted = rows.predicted});
     for (std::ptrdiff_t i = 0; i != 4; ++i) CHECK(rows.predicted[static_cast<std::size_t>(i)] == 47 - i);
 }
 
