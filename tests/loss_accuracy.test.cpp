@@ -221,6 +221,7 @@ TEST_CASE("the same of the instruction set that runs") {
     using enum car::precision;
     table.clear();
     measure_and_check<float, car::simd_backend>({fast, accurate});
+    measure_and_check<double, car::simd_backend>({fast, accurate});
     measure_and_check<car::bfloat16, car::simd_backend>({accurate});
     measure_and_check<car::float16, car::simd_backend>({accurate});
     MESSAGE(text_of(table));

@@ -3,6 +3,7 @@
 #include <car/loss.hpp>
 
 #include "support/message.hpp"
+#include "support/types.hpp"
 
 #include <doctest/doctest.h>
 
@@ -166,7 +167,8 @@ TEST_CASE_TEMPLATE("c infinite or NaN on a live class", T, float, double) {
             b.run(sum);
             CHECK(b.divergence[1] == inf<T>);
             CHECK(b.loss[1] == inf<T>);
-            CHECK(same_bits(b.cross_entropy[1], plain.cross_entropy[1]));
+            const double size = static_cast<double>(plain.cross_entropy[1]);
+            CHECK(std::abs(static_cast<double>(b.cross_entropy[1]) - size) <= 8 * types::u<T> * size); // two ways, each within 4u
             CHECK(b.result.status.ok());
             others_unchanged(b, plain, 1);
             b.run({.flow = car::flow::stop_counterfactual, .reduction = car::reduction::sum});

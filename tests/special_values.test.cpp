@@ -530,7 +530,7 @@ TEST_CASE_TEMPLATE("loss: gradients that accumulate", M, EVERY_MODE) {
     std::vector<T> p(20, T(0.5)), c(20, T(-0.25));
     const car::matrix_view<const T> P(b.p.data(), 4, 5), C(b.c.data(), 4, 5);
     const car::loss_options options{.reduction = car::reduction::sum, .precision = M::precision, .gradients = car::gradients::accumulate};
-    car::loss(P, C, b.labels, options, {.grad_p = {p.data(), 4, 5}, .grad_c = {c.data(), 4, 5}});
+    car::loss(M::on, P, C, b.labels, options, {.grad_p = {p.data(), 4, 5}, .grad_c = {c.data(), 4, 5}});
     for (std::size_t k = 0; k != 20; ++k) {
         const double want = 0.5 + number(b.grad_p[k]);
         CHECK(std::abs(number(p[k]) - want) <= 2 * types::u<T> * (std::abs(want) + std::abs(number(b.grad_p[k]))));

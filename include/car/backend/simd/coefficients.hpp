@@ -6,8 +6,7 @@
 // Polynomials and constants of the vectorised functions. The coefficients are those of least largest error (Remez), found with 200 bits.
 namespace car::inline CAR_ABI::kernel::simd_row {
 
-/// What exp and phi need of a type. Both are computed for rows of float: a double here has bits to spare, so its polynomials stop at
-/// 2^-37, thousands of times finer than the u of the results.
+/// What exp and phi need of a type.
 template <class Scalar>
 struct constants;
 
@@ -24,8 +23,8 @@ struct constants<float> {
                                      0x1.6c1aacp-10f, 0x1.a5117cp-13f, 0x1.a16adp-16f};
 
     static constexpr double farthest = 200; ///< below the maximum, nothing is left of an exponential
+    static constexpr double far = 200;      ///< below it, something may be missing
     static constexpr double lowest = -30;   ///< d below which exp(-d) may leave the range, or its rounding the bounds
-    static constexpr double condition = 4;  ///< how much larger than the divergence its terms may be
 };
 
 template <>
@@ -33,17 +32,20 @@ struct constants<double> {
     static constexpr double log2_e = 0x1.71547652b82fep+0, ln2_high = 0x1.62e42feep-1, ln2_low = 0x1.a39ef35793c76p-33;
     static constexpr double rounder = 0x1.8p+52;
 
-    /// As above, within 2^-38 of exp(r).
-    static constexpr double near_tail[] = {0x1.fffffffffbb8dp-2,  0x1.555555686ca4cp-3,  0x1.555555709b8afp-5, 0x1.1110c32de2001p-7,
-                                           0x1.6c164db347340p-10, 0x1.a157b16b679a9p-13, 0x1.a160c66b69537p-16};
-    /// As above, within 2^-36.9 of itself.
-    static constexpr double tail[] = {0x1.fffffffffcfb3p-2,  0x1.555555539c630p-3,  0x1.5555555af34f2p-5,
-                                      0x1.11111404df511p-7,  0x1.6c16bb7848920p-10, 0x1.a0148eed1f634p-13,
-                                      0x1.a01cda814bf21p-16, 0x1.75951fbe05212p-19, 0x1.28b70a85a6a9dp-22};
+    /// As above, within 2^-56.1 of exp(r).
+    static constexpr double near_tail[] = {0x1.000000000000ap-1,  0x1.55555555554fap-3,  0x1.55555555508cbp-5,  0x1.1111111127b9bp-7,
+                                           0x1.6c16c1841c091p-10, 0x1.a01a012a56de1p-13, 0x1.a0199a2cf851ap-16, 0x1.71df257d7401ap-19,
+                                           0x1.28ad584f6d336p-22, 0x1.ad7ef98c32a43p-26};
+    /// As above, within 2^-56 of itself.
+    static constexpr double tail[] = {0x1.0000000000000p-1,  0x1.5555555555554p-3,  0x1.555555555555bp-5,  0x1.11111111114f2p-7,
+                                      0x1.6c16c16c15a77p-10, 0x1.a01a019f1687bp-13, 0x1.a01a01a2507c6p-16, 0x1.71de3c25f302cp-19,
+                                      0x1.27e4f9a411c2ap-22, 0x1.ae612ed432c8ep-26, 0x1.1eee83439d7fbp-29, 0x1.63c5a4ac67c86p-33,
+                                      0x1.947664f61fbdcp-37};
 
-    static constexpr double farthest = 660;
-    static constexpr double lowest = -540; ///< what is farther than `farthest` is then worth nothing
-    static constexpr double condition = 0x1p20;
+    static constexpr double farthest = 780;
+    static constexpr double far = 700;
+    static constexpr double lowest = -540;
+    static constexpr double lowest_of_far = -30; ///< where something is missing that exp(-d) could bring back into the range of a double
 };
 
 /// 1/3, 1/5, ...: the series of log1p.

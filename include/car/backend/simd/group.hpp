@@ -19,26 +19,18 @@ inline constexpr std::ptrdiff_t group_bytes = 16384;
 struct alignas(64) row_sums {
     using one_each = double[group_rows];
 
-    // max and centre as in basic_row_state; the sums are those of exponentials from an anchor, and rest leaves out the label's column.
-    one_each peak, max, origin, power, centre, rest, label_exponential, drift, excess;
+    // max and centre as in basic_row_state. The sums are those of exp(p) 2^(head_room - power), and rest leaves out the label's column: the
+    // power is an integer near the maximum, so that nothing is subtracted from a logit and rounded.
+    one_each peak, max, power, centre, rest, label_exponential, drift, excess;
     one_each lowest; ///< the least c - centre
     one_each label_logit;
     one_each has_far; ///< may a class be masked?
     // What follows.
-    one_each sum, mean, shift, cross_entropy, divergence, lse_p, lse_y;
+    one_each sum, mean, shift, log_sum, cross_entropy, divergence, lse_p, lse_y; ///< lse_p is max + log_sum
 };
 
-/// Exponentials are exp(p - origin - power ln 2) 2^head_room. In float the power is near the maximum and the origin is 0, so that nothing
-/// is subtracted and rounded; in double the origin is the maximum, so that its own exponential is exact.
-struct anchor {
-    double origin = 0, power = 0;
-
-    /// What an exponential is times when it is measured from `other` instead, which is no lower.
-    double over(const anchor& other) const {
-        const double exponent = power - other.power;
-        return detail::exp(origin - other.origin) * (exponent < -1000 ? 0 : detail::power_of_two(static_cast<int>(exponent)));
-    }
-};
+/// What exponentials are times when their power grows from one to the other.
+inline double power_between(double from, double to) { return from - to < -1000 ? 0 : detail::power_of_two(static_cast<int>(from - to)); }
 
 /// Gradients of so many numbers or more do not stay in a second-level cache: writing them around it saves reading what they replace.
 inline constexpr std::ptrdiff_t least_streamed = 1 << 18;

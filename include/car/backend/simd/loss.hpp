@@ -9,7 +9,7 @@ namespace car::inline CAR_ABI::kernel {
 
 namespace simd_row {
 
-/// Rows of float or less, class indices, KL(P || Y), every flow, smoothing and z-loss; the rest is the scalar backend's.
+/// Class indices, KL(P || Y), every flow, smoothing and z-loss; the rest is the scalar backend's.
 template <class T>
 bool covers(const targets<T>& labels, const loss_options& options, const loss_arrays<T>& arrays) {
     const bool against_prediction = options.kl_target == kl_target::prediction || (options.alpha == 0 && !arrays.lse_y);
@@ -41,10 +41,14 @@ void loss_of_group(const scalar_row::batch<T>& rows, const settings& how, const 
         if (!(solved >> at & 1)) {
             auto gradients = rows.template gradients<double>(i);
             gradients.factor = list[at].factor;
-            results[at] = scalar_row::loss(rows.template logits<double>(i), rows.target(i), options, constants<double>::condition,
-                                           static_cast<bool>(arrays.lse_y), gradients);
+            scalar_row::with_precision<T>(precision::accurate, [&]<class Difference>(Difference, double limit) {
+                if constexpr (!std::is_same_v<Difference, detail::double_double>) // which belongs to `highest`
+                    results[at] = scalar_row::loss(rows.template logits<Difference>(i), rows.target(i), options, limit,
+                                                   static_cast<bool>(arrays.lse_y), gradients);
+            });
         }
         call.add(i, weights[at], results[at].predicted == list[at].label, results[at], sums);
+        if (std::is_same_v<T, double>) sums.close_part(); // no digits to spare
     }
     sums.close_part();
 }
@@ -86,10 +90,7 @@ loss_result loss_rows(const scalar_row::batch<T>& rows, const loss_options& opti
 template <class Executor, class T>
 loss_result loss(const simd_on<Executor>& on, const matrix_view<const T>& p, const matrix_view<const T>& c, const targets<T>& labels,
                  const loss_options& options, const loss_arrays<T>& arrays) noexcept {
-    if constexpr (!std::is_same_v<T, double>) {
-        if (simd_row::covers(labels, options, arrays))
-            return simd_row::loss_rows<T>({p, c, labels, options, arrays}, options, arrays, on.run);
-    }
+    if (simd_row::covers(labels, options, arrays)) return simd_row::loss_rows<T>({p, c, labels, options, arrays}, options, arrays, on.run);
     return loss(scalar_backend{}, p, c, labels, options, arrays);
 }
 

@@ -30,7 +30,6 @@ void for_each_row(const simd_on<Executor>& on, const matrix_view<const T>& p, do
 } // namespace simd_row
 
 template <class Executor, class T>
-    requires(!std::is_same_v<T, double>)
 void softmax(const simd_on<Executor>& on, const matrix_view<const T>& p, const matrix_view<T>& y, double scale) noexcept {
     const bool is_narrow = simd_row::is_power_of_two(scale);
     simd_row::for_each_row(
@@ -42,7 +41,6 @@ void softmax(const simd_on<Executor>& on, const matrix_view<const T>& p, const m
 }
 
 template <class Executor, class T>
-    requires(!std::is_same_v<T, double>)
 void log_softmax(const simd_on<Executor>& on, const matrix_view<const T>& p, const matrix_view<T>& y, double scale) noexcept {
     const bool is_narrow = simd_row::is_power_of_two(scale);
     simd_row::for_each_row(
@@ -54,7 +52,6 @@ void log_softmax(const simd_on<Executor>& on, const matrix_view<const T>& p, con
 }
 
 template <class Executor, class T>
-    requires(!std::is_same_v<T, double>)
 void log_sum_exp(const simd_on<Executor>& on, const matrix_view<const T>& p, const vector_view<term_of<T>>& y, double scale) noexcept {
     const bool is_narrow = simd_row::is_power_of_two(scale);
     simd_row::for_each_row(
@@ -72,17 +69,14 @@ void log_sum_exp(const simd_on<Executor>& on, const matrix_view<const T>& p, con
 
 /// Without an executor, rows one after the other.
 template <class T>
-    requires(!std::is_same_v<T, double>)
 void softmax(simd_backend on, const matrix_view<const T>& p, const matrix_view<T>& y, double scale) noexcept {
     softmax(on.on(simd_row::alone), p, y, scale);
 }
 template <class T>
-    requires(!std::is_same_v<T, double>)
 void log_softmax(simd_backend on, const matrix_view<const T>& p, const matrix_view<T>& y, double scale) noexcept {
     log_softmax(on.on(simd_row::alone), p, y, scale);
 }
 template <class T>
-    requires(!std::is_same_v<T, double>)
 void log_sum_exp(simd_backend on, const matrix_view<const T>& p, const vector_view<term_of<T>>& y, double scale) noexcept {
     log_sum_exp(on.on(simd_row::alone), p, y, scale);
 }
