@@ -181,16 +181,19 @@ auto finish_wide(const Row& row, const State& state) {
 template <class T>
 using exact_enough = std::conditional_t<std::is_same_v<T, double>, detail::split, double>;
 
+/// The condition above which such a row is measured again.
+template <class T>
+inline constexpr double spare_condition = std::is_same_v<T, double> ? 0 : 0x1p20;
+
 /// Calls `run` with a difference of the type that a precision asks for, and with the condition above which a row is measured again.
 template <class T, class Run>
 auto with_precision(precision wanted, Run run) {
     if constexpr (std::is_same_v<T, double>) {
         if (wanted == precision::highest) return run(detail::double_double{}, 0.0);
-        return run(detail::split{}, wanted == precision::fast ? 4.0 : 0.0);
+        return run(detail::split{}, wanted == precision::fast ? 4 : spare_condition<T>);
     } else {
-        constexpr double spare = 0x1p20;
-        if (wanted == precision::highest) return run(detail::split{}, spare);
-        return run(double{}, spare);
+        if (wanted == precision::highest) return run(detail::split{}, spare_condition<T>);
+        return run(double{}, spare_condition<T>);
     }
 }
 

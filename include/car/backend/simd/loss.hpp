@@ -16,6 +16,16 @@ bool covers(const targets<T>& labels, const loss_options& options, const loss_ar
     return !labels.are_probabilities() && against_prediction && !options.softcap && options.precision != precision::highest;
 }
 
+/// A row that is left to the scalar backend.
+template <class T>
+scalar_row::row_result<double> loss_of_row(const scalar_row::batch<T>& rows, std::ptrdiff_t i, double factor, const loss_options& options,
+                                           bool wants_lse_y) {
+    auto gradients = rows.template gradients<double>(i);
+    gradients.factor = factor;
+    return scalar_row::loss(rows.template logits<scalar_row::exact_enough<T>>(i), rows.target(i), options, scalar_row::spare_condition<T>,
+                            wants_lse_y, gradients);
+}
+
 /// A group of rows from `begin` on.
 template <class T>
 void loss_of_group(const scalar_row::batch<T>& rows, const settings& how, const loss_options& options, const loss_arrays<T>& arrays,
@@ -38,15 +48,7 @@ void loss_of_group(const scalar_row::batch<T>& rows, const settings& how, const 
             call.ignore(i, sums);
             continue;
         }
-        if (!(solved >> at & 1)) {
-            auto gradients = rows.template gradients<double>(i);
-            gradients.factor = list[at].factor;
-            scalar_row::with_precision<T>(precision::accurate, [&]<class Difference>(Difference, double limit) {
-                if constexpr (!std::is_same_v<Difference, detail::double_double>) // which belongs to `highest`
-                    results[at] = scalar_row::loss(rows.template logits<Difference>(i), rows.target(i), options, limit,
-                                                   static_cast<bool>(arrays.lse_y), gradients);
-            });
-        }
+        if (!(solved >> at & 1)) results[at] = loss_of_row(rows, i, list[at].factor, options, static_cast<bool>(arrays.lse_y));
         call.add(i, weights[at], results[at].predicted == list[at].label, results[at], sums);
         if (std::is_same_v<T, double>) sums.close_part(); // no digits to spare
     }
