@@ -35,8 +35,8 @@ namespace car::inline CAR_ABI {
 ///           label: CE +inf. c infinite on a live class: KL +inf (NaN if every live c is the same infinity), CE finite, the divergence's
 ///           part of the gradients NaN. alpha = 0: c is not read, but for lse_y, and may be an empty view.
 /// Cost      two passes over a row, one more for gradients, one to three more where it is measured again (as rows of double always are),
-///           read from memory once where the row fits in cache; one exp per element, pass and term; allocates nothing. On simd a row of
-///           float is swept once, in pieces of 1024 columns, once more for gradients, and again in double where float may not do.
+///           read from memory once where the row fits in cache; one exp per element, pass and term; allocates nothing. On simd a row is
+///           swept once, in pieces of 4 KiB, once more for gradients, and again where float may not do, or the centre was far off.
 /// Source    OccludeNet, Eq. 2 to 4; kl_target::label: Counterfactual Attention Learning, Eq. 5. The names are PyTorch's where it has
 ///           them; but a row has one weight here, also where its target is soft.
 template <backend Backend, matrix P>
