@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the Python module costs: a call against C++ and PyTorch, and training with car.torch.CARLoss against the formula by hand.
+"""What the Python module costs: a call against C++ and PyTorch, threads, and training with car.torch.CARLoss against the formula by hand.
 
 Run it with a Python that has car; PyTorch is compared where it is installed. Every figure is the least of 21 samples, taken in turn with
 those that it is compared with. Nothing here is a test.
@@ -76,6 +76,24 @@ def overhead():
     print(f"  forward and backward       car_loss {mine_back:6.0f}   eager {theirs_back:6.0f}")
 
 
+def threads():
+    print("loss with gradients, outputs given, float32, ms a call")
+    for rows, classes in ((256, 400), (1024, 1000)):
+        random = np.random.default_rng(0)
+        p, c = (3 * random.normal(size=(2, rows, classes))).astype(np.float32)
+        labels, grad_p, grad_c = random.integers(0, classes, rows), np.empty_like(p), np.empty_like(c)
+        best = {1: float("inf"), 2: float("inf")}
+        for _ in range(21):
+            for number in best:
+                car.set_num_threads(number)
+                for _ in range(3):  # the first wakes the threads
+                    start = time.perf_counter_ns()
+                    car.loss(p, c, labels, grad_p=grad_p, grad_c=grad_c)
+                    best[number] = min(best[number], (time.perf_counter_ns() - start) / 1e6)
+        car.set_num_threads(1)
+        print(f"  {rows:5} x {classes:<6} one thread {best[1]:7.3f}   two {best[2]:7.3f}")
+
+
 def train(kind, rows, classes):
     """Milliseconds a step of a linear model, and the process's largest memory. In a process of its own, for the memory."""
     import torch
@@ -121,6 +139,8 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         train(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
     else:
+        print(f"{car.config()['instruction_set']}, {car.config()['compiler']}")
         overhead()
+        threads()
         if "torch" in car.config()["libraries"]:
             training()

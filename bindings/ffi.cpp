@@ -13,6 +13,15 @@ namespace binding {
 
 namespace {
 
+using pool_getter = std::shared_ptr<const car::thread_pool> (*)();
+pool_getter compiled_half = nullptr; // process_pool() of _car: what is inline there is another copy here
+
+} // namespace
+
+std::shared_ptr<const car::thread_pool> process_pool() { return compiled_half(); }
+
+namespace {
+
 namespace ffi = xla::ffi;
 
 element element_of_xla(ffi::DataType type) {
@@ -143,8 +152,8 @@ ffi::Error loss(ffi::RemainingArgs arguments, ffi::RemainingRets results, ffi::D
             arrays.grad_p = in.result(1).matrix<T>();
             arrays.grad_c = in.result(2).matrix<T>();
             if (options.reduction == car::reduction::none) arrays.row_loss = value.vector<car::term_of<T>>();
-            const auto loss =
-                car::loss(in.argument(0).matrix<const T>(), in.argument(1).matrix<const T>(), in.targets<T>(), options, arrays);
+            const auto loss = car::loss(car::simd.on(on_process_threads), in.argument(0).matrix<const T>(),
+                                        in.argument(1).matrix<const T>(), in.targets<T>(), options, arrays);
             if (options.reduction != car::reduction::none) *value.pointer<car::term_of<T>>() = static_cast<car::term_of<T>>(loss.value);
         });
     });
@@ -173,6 +182,8 @@ XLA_FFI_DEFINE_HANDLER(loss_hvp_handler, loss_hvp, ffi::Ffi::Bind().RemainingArg
 
 PYBIND11_MODULE(_ffi, module) {
     module.doc() = "The loss as a target of XLA's foreign function interface. Import car.jax.";
+    binding::compiled_half = reinterpret_cast<binding::pool_getter>(
+        py::module_::import("car._car").attr("_process_pool").cast<py::capsule>().get_pointer<void>());
     module.attr("loss") = py::capsule(reinterpret_cast<void*>(binding::loss_handler));
     module.attr("loss_hvp") = py::capsule(reinterpret_cast<void*>(binding::loss_hvp_handler));
 }

@@ -153,10 +153,12 @@ loss_result loss(const py::object& p, const py::object& c, const py::object& lab
             auto [name, value] = list.next();
             const bool needed = std::string_view(name) == "row_loss" && in.options.reduction == car::reduction::none;
             if (value.is_none() && (needed || terms.ptr() == Py_True)) value = Py_True;
+            result_array& made = rows[next++];
+            if (value.is_none()) return;
             auto& field = arrays.*std::get<1>(one);
             using Value = typename std::remove_reference_t<decltype(field)>::element_type;
-            rows[next] = result_array(list.op(), name, value, in.p, std::is_integral_v<Value> ? element::int64 : term, {in.rows()});
-            field = rows[next++].view().template vector<Value>();
+            made = result_array(list.op(), name, value, in.p, std::is_integral_v<Value> ? element::int64 : term, {in.rows()});
+            field = made.view().template vector<Value>();
         };
         std::apply([&](const auto&... one) { (row(one), ...); }, row_terms<T>);
 
@@ -258,6 +260,8 @@ void bind_loss(py::module_& module) {
         .def_readonly("grad_p", &loss_hvp_result::grad_p, "N x C: how d value / d p changes along the direction.")
         .def_readonly("grad_c", &loss_hvp_result::grad_c, "N x C: how d value / d c changes along the direction.");
 
+    // By position first: pybind11 looks for each named argument among the keywords, one after the other.
+    define(module, "loss", &loss);
     define(module, "loss", &loss, py::arg("p"), py::arg("c"), py::arg("labels"),
            (loss_signature().returns("LossResult") +
             R"(The loss of Causal Action Recognition: cross-entropy plus a divergence between the prediction and the corrected prediction.

@@ -19,6 +19,7 @@ py::dict config() {
     config["backends"] = py::tuple(names);
     constexpr std::array sets{"portable", "avx2", "avx512"};
     config["instruction_set"] = sets[static_cast<std::size_t>(car::active_instruction_set())]; // of the simd backend
+    config["num_threads"] = process_pool()->threads();
     config["compiler"] = __VERSION__;
     config["logits"] =
         py::make_tuple(name_of(element::float32), name_of(element::float64), name_of(element::bfloat16), name_of(element::float16));
@@ -41,6 +42,7 @@ PYBIND11_MODULE(_car, module) {
     binding::bind_treatment(module);
     binding::bind_evaluate(module);
     binding::bind_family(module);
+    binding::bind_threads(module);
     binding::define(module, "config", &binding::config,
-                    "config() -> dict[str, typing.Any]\n\nVersion, backends, instruction set and compiler of the compiled half.");
+                    "config() -> dict[str, typing.Any]\n\nVersion, backends, instruction set, threads and compiler of the compiled half.");
 }

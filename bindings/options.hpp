@@ -2,6 +2,7 @@
 #pragma once
 
 #include "array.hpp"
+#include "threads.hpp"
 
 #include <car/adjust.hpp>         // adjust_options, and those of attention
 #include <car/backend.hpp>        // policies
@@ -366,18 +367,18 @@ inline constexpr auto backends = std::make_tuple(
 #if defined(CAR_PYTHON_EIGEN)
     std::pair{"eigen", car::eigen},
 #endif
-    std::pair{"scalar", car::scalar}, std::pair{"simd", car::simd});
+    std::pair{"scalar", car::scalar}, std::pair{"simd", car::simd.on(on_process_threads)});
+static_assert(std::is_same_v<decltype(car::default_backend), const car::simd_backend>);
 
 /// Calls with the policy of this name; None is the default's.
 template <std::size_t K = 0, class Call>
 auto with_backend(const char* op, py::handle name, Call call) {
-    if (name.is_none()) return call(car::default_backend);
+    if (name.is_none()) return call(car::simd.on(on_process_threads)); // the default
     if constexpr (K == std::tuple_size_v<decltype(backends)>) {
         std::string expected;
         std::apply([&](const auto&... one) { ((expected += std::string(expected.empty() ? "'" : " or '") + one.first + "'"), ...); },
                    backends);
         value_error(op, "backend is " + shown(name) + ", expected " + expected);
-        return call(car::default_backend);
     } else {
         const auto& [word, policy] = std::get<K>(backends);
         if (PyUnicode_Check(name.ptr()) && PyUnicode_CompareWithASCIIString(name.ptr(), word) == 0) return call(policy);
@@ -398,5 +399,6 @@ void bind_treatment(py::module_& module);
 void bind_evaluate(py::module_& module);
 void bind_image(py::module_& module);
 void bind_family(py::module_& module);
+void bind_threads(py::module_& module);
 
 } // namespace binding

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options.hpp"
 
+#include <mutex>
+#include <variant>
+
 namespace binding {
 
 namespace {
@@ -32,26 +35,51 @@ std::string estimator_names() {
 }
 
 template <std::size_t K = 0, class Call>
-car::treatment_result with_estimator(const char* op, const std::string& name, const car::hajek& weighted, Call call) {
-    if constexpr (K == std::tuple_size_v<decltype(estimators)>) {
-        value_error(op, "estimator is '" + name + "', expected one of " + estimator_names());
-    } else {
-        const auto& [word, how] = std::get<K>(estimators);
-        if (name != word) return with_estimator<K + 1>(op, name, weighted, call);
+auto with_estimator(const char* op, const std::string& name, const car::hajek& weighted, Call call) {
+    const auto& [word, how] = std::get<K>(estimators);
+    if (name == word) {
         if constexpr (std::is_same_v<std::remove_cvref_t<decltype(how)>, car::hajek>)
             return call(weighted);
         else
             return call(how);
     }
+    if constexpr (K + 1 == std::tuple_size_v<decltype(estimators)>)
+        value_error(op, "estimator is '" + name + "', expected one of " + estimator_names());
+    else
+        return with_estimator<K + 1>(op, name, weighted, call);
 }
 
+signature with_nuisances(signature s) {
+    for (const char* name : {"propensity", "control_mean", "treated_mean", "clusters"}) s.input(name);
+    return s;
+}
+
+/// The rows of a call, from its arguments. Arrays live as long as the call.
+class study {
+    array treatment_, outcome_, propensity_, control_mean_, treated_mean_, clusters_;
+
+  public:
+    study(arguments& list, const py::object& arms, const py::object& outcomes)
+        : treatment_(integers(list.op(), "treatment", arms)), outcome_(doubles(list.op(), "outcome", outcomes)) {
+        const auto next = [&](auto read) {
+            const auto [name, value] = list.next();
+            return read(list.op(), name, value);
+        };
+        propensity_ = next(doubles), control_mean_ = next(doubles), treated_mean_ = next(doubles), clusters_ = next(integers);
+    }
+    car::treatment_data data() const {
+        return {labels(treatment_),
+                outcome_.vector<const double>(),
+                propensity_.vector<const double>(),
+                control_mean_.vector<const double>(),
+                treated_mean_.vector<const double>(),
+                labels(clusters_)};
+    }
+};
+
 const signature& treatment_signature() {
-    static const signature all = signature("treatment", "estimator: typing.Literal[" + estimator_names() +
-                                                            "], treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike")
-                                     .input("propensity")
-                                     .input("control_mean")
-                                     .input("treated_mean")
-                                     .input("clusters")
+    static const signature all = with_nuisances({"treatment", "estimator: typing.Literal[" + estimator_names() +
+                                                                  "], treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike"})
                                      .options<car::hajek>()
                                      .options<car::treatment_options>();
     return all;
@@ -59,23 +87,80 @@ const signature& treatment_signature() {
 
 car::treatment_result treatment(const std::string& estimator, const py::object& arms, const py::object& outcomes, const py::kwargs& given) {
     arguments list(treatment_signature(), given);
-    const char* op = list.op();
-    const array t = integers(op, "treatment", arms), y = doubles(op, "outcome", outcomes);
-    const auto next = [&](auto read) {
-        const auto [name, value] = list.next();
-        return read(op, name, value);
-    };
-    const array e = next(doubles), mu0 = next(doubles), mu1 = next(doubles), clusters = next(integers);
+    const study rows(list, arms, outcomes);
     const auto weighted = list.options<car::hajek>();
     const auto options = list.options<car::treatment_options>();
-    const car::treatment_data data{
-        labels(t),       y.vector<const double>(), e.vector<const double>(), mu0.vector<const double>(), mu1.vector<const double>(),
-        labels(clusters)};
-    return with_estimator(op, estimator, weighted, [&](const auto& how) {
+    const car::treatment_data data = rows.data();
+    return with_estimator(list.op(), estimator, weighted, [&](const auto& how) {
         const py::gil_scoped_release unlocked;
         return car::treatment(how, data, options);
     });
 }
+
+const signature& treatment_accumulator_signature() {
+    static const signature all = signature("__init__", "self, estimator: typing.Literal[" + estimator_names() + "]")
+                                     .options<car::hajek>()
+                                     .options<car::treatment_options>();
+    return all;
+}
+const signature& add_rows_signature() {
+    static const signature all = with_nuisances({"add", "self, treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike"});
+    return all;
+}
+
+template <class Estimators>
+struct any_accumulator;
+template <class... Pair>
+struct any_accumulator<std::tuple<Pair...>> {
+    using type = std::variant<car::treatment_accumulator<typename Pair::second_type>...>;
+};
+
+/// Threads may add to one accumulator, since the lock of the interpreter is not held meanwhile.
+class treatment_accumulator {
+    using state = any_accumulator<std::remove_const_t<decltype(estimators)>>::type;
+    state rows_;
+    mutable std::mutex mutex_;
+
+    static state make(const std::string& estimator, const py::kwargs& given) {
+        arguments list(treatment_accumulator_signature(), given);
+        const auto weighted = list.options<car::hajek>();
+        const auto options = list.options<car::treatment_options>();
+        return with_estimator("TreatmentAccumulator", estimator, weighted,
+                              [&](const auto& how) -> state { return car::treatment_accumulator(how, options); });
+    }
+
+  public:
+    treatment_accumulator(const std::string& estimator, const py::kwargs& given) : rows_(make(estimator, given)) {}
+
+    car::row_status add(const py::object& arms, const py::object& outcomes, const py::kwargs& given) {
+        arguments list(add_rows_signature(), given);
+        const study rows(list, arms, outcomes);
+        const car::treatment_data data = rows.data();
+        const py::gil_scoped_release unlocked;
+        const std::lock_guard lock(mutex_);
+        return std::visit([&](auto& all) { return all.add(data); }, rows_);
+    }
+    void merge(const treatment_accumulator& other) {
+        const py::gil_scoped_release unlocked;
+        const state copy = other.copy(); // so that no two locks are held at once, and it may be merged with itself
+        const std::lock_guard lock(mutex_);
+        std::visit(
+            [&]<class Estimator>(car::treatment_accumulator<Estimator>& all) {
+                const auto* const same = std::get_if<car::treatment_accumulator<Estimator>>(&copy);
+                if (!same) throw std::invalid_argument("car::TreatmentAccumulator.merge: other has another estimator");
+                all.merge(*same);
+            },
+            rows_);
+    }
+    state copy() const {
+        const std::lock_guard lock(mutex_);
+        return rows_;
+    }
+    car::treatment_result result() const {
+        const py::gil_scoped_release unlocked;
+        return std::visit([](const auto& all) { return all.result(); }, copy());
+    }
+};
 
 const signature& weights_signature() {
     static const signature all = signature("propensity_weights", "treatment: numpy.typing.ArrayLike, propensity: numpy.typing.ArrayLike")
@@ -95,27 +180,39 @@ py::object propensity_weights(const py::object& arms, const py::object& propensi
     return out.finish();
 }
 
+/// Rows with a category, which is a stratum or a mediator. Arrays live as long as the call.
+class categorised {
+    array treatment_, outcome_, category_, clusters_;
+
+  public:
+    categorised(arguments& list, const py::object& arms, const py::object& outcomes, const char* of_category, const py::object& categories)
+        : treatment_(integers(list.op(), "treatment", arms)), outcome_(doubles(list.op(), "outcome", outcomes)),
+          category_(integers(list.op(), of_category, categories)) {
+        const auto [name, value] = list.next();
+        clusters_ = integers(list.op(), name, value);
+    }
+    car::label_view treatment() const { return labels(treatment_); }
+    car::vector_view<const double> outcome() const { return outcome_.vector<const double>(); }
+    car::label_view category() const { return labels(category_); }
+    car::label_view clusters() const { return labels(clusters_); }
+};
+
 /// Back door and front door: what a row's category is called, and what is made of the table.
 template <class Call>
 car::treatment_result plug_in(const signature& signature, const py::object& arms, const py::object& outcomes, const char* of_category,
                               const py::object& categories, const py::kwargs& given, Call call) {
     arguments list(signature, given);
-    const char* op = list.op();
-    const array t = integers(op, "treatment", arms), y = doubles(op, "outcome", outcomes), s = integers(op, of_category, categories);
+    const categorised rows(list, arms, outcomes, of_category, categories);
     const auto options = list.options<car::plug_in_options>();
-    const auto [name, value] = list.next();
-    const array clusters = integers(op, name, value);
-    const auto arm = labels(t), category = labels(s), cluster = labels(clusters);
-    const auto outcome = y.vector<const double>();
     const py::gil_scoped_release unlocked;
-    return call(arm, outcome, category, options, cluster);
+    return call(rows, options);
 }
 
 signature plug_in_signature(const char* op, const std::string& category) {
     return signature(op, "treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, " + category +
                              ": numpy.typing.ArrayLike, count: int")
-        .options<car::plug_in_options>()
-        .input("clusters");
+        .input("clusters")
+        .options<car::plug_in_options>();
 }
 const signature& stratification_signature() {
     static const signature all = plug_in_signature("stratification", "stratum");
@@ -125,6 +222,52 @@ const signature& front_door_signature() {
     static const signature all = plug_in_signature("front_door", "mediator");
     return all;
 }
+
+const signature& plug_in_accumulator_signature() {
+    static const signature all = signature("__init__", "self, count: int").options<car::plug_in_options>();
+    return all;
+}
+const signature& add_categories_signature() {
+    static const signature all = signature("add", "self, treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, category: "
+                                                  "numpy.typing.ArrayLike")
+                                     .input("clusters");
+    return all;
+}
+
+/// Threads may add to one accumulator, since the lock of the interpreter is not held meanwhile.
+class plug_in_accumulator {
+    car::plug_in_accumulator rows_;
+    mutable std::mutex mutex_;
+
+  public:
+    plug_in_accumulator(std::int64_t count, const car::plug_in_options& options) : rows_(count, options) {}
+
+    void add(const py::object& arms, const py::object& outcomes, const py::object& categories, const py::kwargs& given) {
+        arguments list(add_categories_signature(), given);
+        const categorised rows(list, arms, outcomes, "category", categories);
+        const py::gil_scoped_release unlocked;
+        const std::lock_guard lock(mutex_);
+        rows_.add(rows.treatment(), rows.outcome(), rows.category(), rows.clusters());
+    }
+    void merge(const plug_in_accumulator& other) {
+        const py::gil_scoped_release unlocked;
+        const car::plug_in_accumulator copy = other.copy(); // so that no two locks are held at once, and it may be merged with itself
+        const std::lock_guard lock(mutex_);
+        rows_.merge(copy);
+    }
+    car::plug_in_accumulator copy() const {
+        const std::lock_guard lock(mutex_);
+        return rows_;
+    }
+    car::treatment_result back_door() const {
+        const py::gil_scoped_release unlocked;
+        return copy().back_door();
+    }
+    car::treatment_result front_door() const {
+        const py::gil_scoped_release unlocked;
+        return copy().front_door();
+    }
+};
 
 constexpr const char* errors = R"(
 Errors
@@ -193,10 +336,9 @@ array([2., 4.])
     define(
         module, "stratification",
         [](const py::object& t, const py::object& y, const py::object& s, std::int64_t count, const py::kwargs& given) {
-            return plug_in(stratification_signature(), t, y, "stratum", s, given,
-                           [&](const auto& arm, const auto& outcome, const auto& category, const auto& options, const auto& clusters) {
-                               return car::stratification(arm, outcome, category, count, options, clusters);
-                           });
+            return plug_in(stratification_signature(), t, y, "stratum", s, given, [&](const categorised& rows, const auto& options) {
+                return car::stratification(rows.treatment(), rows.outcome(), rows.category(), count, options, rows.clusters());
+            });
         },
         py::arg("treatment"), py::arg("outcome"), py::arg("stratum"), py::arg("count"),
         (stratification_signature().returns("TreatmentResult") +
@@ -217,10 +359,9 @@ Units
     define(
         module, "front_door",
         [](const py::object& t, const py::object& y, const py::object& m, std::int64_t count, const py::kwargs& given) {
-            return plug_in(front_door_signature(), t, y, "mediator", m, given,
-                           [&](const auto& arm, const auto& outcome, const auto& category, const auto& options, const auto& clusters) {
-                               return car::front_door(arm, outcome, category, count, options, clusters);
-                           });
+            return plug_in(front_door_signature(), t, y, "mediator", m, given, [&](const categorised& rows, const auto& options) {
+                return car::front_door(rows.treatment(), rows.outcome(), rows.category(), count, options, rows.clusters());
+            });
         },
         py::arg("treatment"), py::arg("outcome"), py::arg("mediator"), py::arg("count"),
         (front_door_signature().returns("TreatmentResult") +
@@ -238,6 +379,60 @@ Units
 0.666667
 )")
             .c_str());
+
+    py::class_<treatment_accumulator> treatments(module, "TreatmentAccumulator", R"(`car.treatment` over a stream of batches.
+
+Any split, order or merge of the same rows agrees within 4 units in the last place of max(|mean|, standard error). Threads may add to
+one accumulator.
+
+>>> study = car.TreatmentAccumulator("difference_in_means")
+>>> study.add([1, 0], [3.0, 1.0]).ok
+True
+>>> other = car.TreatmentAccumulator("difference_in_means")
+>>> status = other.add([1, 0], [5.0, 2.0])
+>>> study.merge(other)
+>>> study.result() # doctest: +ELLIPSIS
+TreatmentResult(mean=2.5, standard_error=1.11803, ..., count=4)
+)");
+    define(treatments, py::init<const std::string&, const py::kwargs&>(), py::arg("estimator"),
+           (treatment_accumulator_signature().returns("None") + "By one of the estimators of `car.treatment`, whose options it takes.")
+               .c_str());
+    define(treatments, "add", &treatment_accumulator::add, py::arg("treatment"), py::arg("outcome"),
+           (add_rows_signature().returns("RowStatus") + "Adds a batch, as `car.treatment` takes it.").c_str());
+    define(treatments, "merge", &treatment_accumulator::merge, py::arg("other"),
+           "merge(self, other: TreatmentAccumulator) -> None\n\nAdds what another accumulator of the same estimator and options has seen.");
+    define(treatments, "result", &treatment_accumulator::result, "result(self) -> TreatmentResult\n\nOver all rows so far.");
+
+    py::class_<plug_in_accumulator> tables(module, "PlugInAccumulator",
+                                           R"(`car.stratification` and `car.front_door` over a stream of batches: the state is a table.
+
+Any split, order or merge of the same rows agrees within 4 units in the last place of max(|mean|, standard error). Threads may add to
+one accumulator.
+
+>>> strata = car.PlugInAccumulator(2)
+>>> strata.add([1, 0], [2.0, 1.0], [0, 0])
+>>> strata.add([1, 0], [5.0, 3.0], [1, 1])
+>>> strata.back_door().mean
+1.5
+)");
+    define(
+        tables, py::init([](std::int64_t count, const py::kwargs& given) {
+            arguments list(plug_in_accumulator_signature(), given);
+            return std::make_unique<plug_in_accumulator>(count, list.options<car::plug_in_options>());
+        }),
+        py::arg("count"),
+        (plug_in_accumulator_signature().returns("None") + "For categories 0 to count - 1; the options are those of `car.stratification`.")
+            .c_str());
+    define(tables, "add", &plug_in_accumulator::add, py::arg("treatment"), py::arg("outcome"), py::arg("category"),
+           (add_categories_signature().returns("None") +
+            "Adds a batch; its categories are the strata of the back door, or the mediators of the front door.")
+               .c_str());
+    define(tables, "merge", &plug_in_accumulator::merge, py::arg("other"),
+           "merge(self, other: PlugInAccumulator) -> None\n\nAdds what another accumulator of the same count and options has seen.");
+    define(tables, "back_door", &plug_in_accumulator::back_door,
+           "back_door(self) -> TreatmentResult\n\n`car.stratification` of all rows so far.");
+    define(tables, "front_door", &plug_in_accumulator::front_door,
+           "front_door(self) -> TreatmentResult\n\n`car.front_door` of all rows so far.");
 }
 
 } // namespace binding

@@ -13,9 +13,14 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
 #include <thread>
 #include <vector>
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 namespace {
@@ -160,6 +165,35 @@ TEST_CASE("a pool works in a forked process") {
                 std::this_thread::sleep_for(std::chrono::microseconds(100));
             });
         _exit(ran % 30 == 0 && others > 0 ? 0 : 1); // the child has threads of its own
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("a pool that the system refuses its threads throws, and leaves none behind") {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        rlim_t pages = 0;
+        std::ifstream("/proc/self/statm") >> pages;
+        const rlim_t memory = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (rlim_t(1) << 28); // stacks for a few threads
+        const rlimit limit{memory, memory};
+        bool refused = false;
+        if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
+        try {
+            const car::thread_pool pool(100000);
+        } catch (const std::system_error&) {
+            refused = true;
+        }
+        const auto alone = [] {
+            const std::filesystem::directory_iterator tasks("/proc/self/task");
+            return std::distance(begin(tasks), end(tasks)) == 1;
+        };
+        for (int wait = 0; wait != 1000 && !alone(); ++wait) // the system may list a thread a moment longer than it is waited for
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        _exit(refused && alone() ? 0 : 1);
     }
     int status = -1;
     waitpid(child, &status, 0);

@@ -432,6 +432,8 @@ TEST_CASE("errors") {
     CHECK_THROWS_WITH(car::stratification(t, y, t, 0), "car::plug_in_accumulator: categories is less than 1");
     car::treatment_accumulator<car::hajek> a(car::hajek{}), b(car::hajek{}, {.clip = 0.1});
     CHECK_THROWS_WITH(a.merge(b), "car::treatment_accumulator::merge: other has another interval, clip, trim, number of resamples or seed");
+    const car::treatment_accumulator<car::hajek> overlap(car::hajek{car::weighting::overlap});
+    CHECK_THROWS_WITH(a.merge(overlap), "car::treatment_accumulator::merge: other has an estimator with other options");
     std::vector<double> e{0.5, 0.5};
     CHECK_THROWS_WITH(car::propensity_weights(car::weighting::inverse, t, e, e), "car::propensity_weights: weights overlaps propensity");
 }

@@ -21,8 +21,10 @@ from ._car import (
     LossResult,
     NoiseFill,
     OcclusionFactors,
+    PlugInAccumulator,
     Profile,
     RowStatus,
+    TreatmentAccumulator,
     TreatmentResult,
     adjust,
     attention,
@@ -46,6 +48,7 @@ from ._car import (
     front_door_attention,
     front_door_attention_vjp,
     fusion_effect,
+    get_num_threads,
     guidance,
     guidance_vjp,
     irm,
@@ -63,6 +66,7 @@ from ._car import (
     product_of_experts,
     propensity_weights,
     rubi,
+    set_num_threads,
     softmax,
     stratification,
     textual_intervention,
@@ -79,7 +83,7 @@ __version__: str = _car.config()["version"]
 
 
 def config() -> "dict[str, Any]":
-    """Version, instruction set and backends of this build, and the array libraries that are there.
+    """Version, backends, instruction set and threads of this build, and the array libraries that are there.
 
     >>> "scalar" in config()["backends"]
     True
@@ -100,8 +104,10 @@ __all__ = [
     "LossResult",
     "NoiseFill",
     "OcclusionFactors",
+    "PlugInAccumulator",
     "Profile",
     "RowStatus",
+    "TreatmentAccumulator",
     "TreatmentResult",
     "adjust",
     "attention",
@@ -126,6 +132,7 @@ __all__ = [
     "front_door_attention",
     "front_door_attention_vjp",
     "fusion_effect",
+    "get_num_threads",
     "guidance",
     "guidance_vjp",
     "irm",
@@ -143,6 +150,7 @@ __all__ = [
     "product_of_experts",
     "propensity_weights",
     "rubi",
+    "set_num_threads",
     "softmax",
     "stratification",
     "textual_intervention",

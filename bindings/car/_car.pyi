@@ -7,7 +7,7 @@ from __future__ import annotations
 import collections.abc
 import numpy.typing
 import typing
-__all__: list[str] = ['AdjustResult', 'EffectAccumulator', 'EffectResult', 'Estimate', 'FamilyResult', 'LossHvpResult', 'LossResult', 'NoiseFill', 'OcclusionFactors', 'Profile', 'RowStatus', 'TreatmentResult', 'adjust', 'attention', 'attention_vjp', 'bins', 'cal', 'cf_vqa', 'config', 'confounder_dictionary', 'confounder_dictionary_vjp', 'corrected_softmax', 'corrected_softmax_vjp', 'counterfactual_entropy', 'decompose', 'deconfounded', 'deconfounded_vjp', 'dragonnet', 'effect', 'erase', 'erase_vjp', 'front_door', 'front_door_attention', 'front_door_attention_vjp', 'fusion_effect', 'guidance', 'guidance_vjp', 'irm', 'learned_mixin', 'log_softmax', 'log_sum_exp', 'logit_adjusted', 'logit_adjustment', 'logit_pairing', 'loss', 'loss_hvp', 'loss_options', 'mean_effect', 'occlude', 'occlusion_factors_of', 'product_of_experts', 'propensity_weights', 'rubi', 'softmax', 'stratification', 'textual_intervention', 'textual_intervention_vjp', 'top_k', 'treatment', 'v_rex', 'visual_intervention', 'visual_intervention_vjp', 'xerm']
+__all__: list[str] = ['AdjustResult', 'EffectAccumulator', 'EffectResult', 'Estimate', 'FamilyResult', 'LossHvpResult', 'LossResult', 'NoiseFill', 'OcclusionFactors', 'PlugInAccumulator', 'Profile', 'RowStatus', 'TreatmentAccumulator', 'TreatmentResult', 'adjust', 'attention', 'attention_vjp', 'bins', 'cal', 'cf_vqa', 'config', 'confounder_dictionary', 'confounder_dictionary_vjp', 'corrected_softmax', 'corrected_softmax_vjp', 'counterfactual_entropy', 'decompose', 'deconfounded', 'deconfounded_vjp', 'dragonnet', 'effect', 'erase', 'erase_vjp', 'front_door', 'front_door_attention', 'front_door_attention_vjp', 'fusion_effect', 'get_num_threads', 'guidance', 'guidance_vjp', 'irm', 'learned_mixin', 'log_softmax', 'log_sum_exp', 'logit_adjusted', 'logit_adjustment', 'logit_pairing', 'loss', 'loss_hvp', 'loss_options', 'mean_effect', 'occlude', 'occlusion_factors_of', 'product_of_experts', 'propensity_weights', 'rubi', 'set_num_threads', 'softmax', 'stratification', 'textual_intervention', 'textual_intervention_vjp', 'top_k', 'treatment', 'v_rex', 'visual_intervention', 'visual_intervention_vjp', 'xerm']
 class LossOptions(typing.TypedDict, total=False):
     """The options of `loss`, for functions that pass them on."""
 
@@ -426,6 +426,71 @@ class TreatmentResult:
         """
         Where the interval ends.
         """
+class TreatmentAccumulator:
+    """
+    `car.treatment` over a stream of batches.
+    
+    Any split, order or merge of the same rows agrees within 4 units in the last place of max(|mean|, standard error). Threads may add to
+    one accumulator.
+    
+    >>> study = car.TreatmentAccumulator("difference_in_means")
+    >>> study.add([1, 0], [3.0, 1.0]).ok
+    True
+    >>> other = car.TreatmentAccumulator("difference_in_means")
+    >>> status = other.add([1, 0], [5.0, 2.0])
+    >>> study.merge(other)
+    >>> study.result() # doctest: +ELLIPSIS
+    TreatmentResult(mean=2.5, standard_error=1.11803, ..., count=4)
+    """
+    def __init__(self, estimator: typing.Literal['difference_in_means', 'horvitz_thompson', 'hajek', 't_learner', 'aipw', 'aipw_treated'], *, weighting: typing.Literal['inverse', 'stabilised', 'treated', 'control', 'overlap'] = 'inverse', level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', clip: float | None = None, trim: float | None = None, resamples: int = 1000, seed: int = 0, first_row: int = 0) -> None:
+        """
+        By one of the estimators of `car.treatment`, whose options it takes.
+        """
+    def add(self, treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, *, propensity: numpy.typing.ArrayLike | None = None, control_mean: numpy.typing.ArrayLike | None = None, treated_mean: numpy.typing.ArrayLike | None = None, clusters: numpy.typing.ArrayLike | None = None) -> RowStatus:
+        """
+        Adds a batch, as `car.treatment` takes it.
+        """
+    def merge(self, other: TreatmentAccumulator) -> None:
+        """
+        Adds what another accumulator of the same estimator and options has seen.
+        """
+    def result(self) -> TreatmentResult:
+        """
+        Over all rows so far.
+        """
+class PlugInAccumulator:
+    """
+    `car.stratification` and `car.front_door` over a stream of batches: the state is a table.
+    
+    Any split, order or merge of the same rows agrees within 4 units in the last place of max(|mean|, standard error). Threads may add to
+    one accumulator.
+    
+    >>> strata = car.PlugInAccumulator(2)
+    >>> strata.add([1, 0], [2.0, 1.0], [0, 0])
+    >>> strata.add([1, 0], [5.0, 3.0], [1, 1])
+    >>> strata.back_door().mean
+    1.5
+    """
+    def __init__(self, count: int, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', empty_stratum: typing.Literal['undefined', 'drop'] = 'undefined', resamples: int = 1000, seed: int = 0, first_row: int = 0) -> None:
+        """
+        For categories 0 to count - 1; the options are those of `car.stratification`.
+        """
+    def add(self, treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, category: numpy.typing.ArrayLike, *, clusters: numpy.typing.ArrayLike | None = None) -> None:
+        """
+        Adds a batch; its categories are the strata of the back door, or the mediators of the front door.
+        """
+    def back_door(self) -> TreatmentResult:
+        """
+        `car.stratification` of all rows so far.
+        """
+    def front_door(self) -> TreatmentResult:
+        """
+        `car.front_door` of all rows so far.
+        """
+    def merge(self, other: PlugInAccumulator) -> None:
+        """
+        Adds what another accumulator of the same count and options has seen.
+        """
 class Estimate:
     """
     A mean with its interval. NaN where there is no answer; `reason` says why.
@@ -667,7 +732,7 @@ def cf_vqa(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, v: numpy.typing
     """
 def config() -> dict[str, typing.Any]:
     """
-    Version, backends, instruction set and compiler of the compiled half.
+    Version, backends, instruction set, threads and compiler of the compiled half.
     """
 def confounder_dictionary(x: numpy.typing.ArrayLike, z: numpy.typing.ArrayLike, prior: numpy.typing.ArrayLike, *, normalise: typing.Literal['as_published', 'yes'] = 'yes', scale: float | None = None, query: numpy.typing.ArrayLike | None = None, key: numpy.typing.ArrayLike | None = None, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
     """
@@ -870,7 +935,7 @@ def erase_vjp(masks: numpy.typing.ArrayLike, upstream: numpy.typing.ArrayLike, f
     >>> car.erase_vjp([[0, 1]], [[1.0, 1.0]])[0]
     array([[1., 0.]])
     """
-def front_door(treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, mediator: numpy.typing.ArrayLike, count: int, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', empty_stratum: typing.Literal['undefined', 'drop'] = 'undefined', resamples: int = 1000, seed: int = 0, first_row: int = 0, clusters: numpy.typing.ArrayLike | None = None) -> TreatmentResult:
+def front_door(treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, mediator: numpy.typing.ArrayLike, count: int, *, clusters: numpy.typing.ArrayLike | None = None, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', empty_stratum: typing.Literal['undefined', 'drop'] = 'undefined', resamples: int = 1000, seed: int = 0, first_row: int = 0) -> TreatmentResult:
     """
     Front-door adjustment by a discrete mediator: psi(1) - psi(0), psi(x) = sum_m P(m|x) sum_x' E[y|m,x'] P(x').
     
@@ -931,6 +996,20 @@ def fusion_effect(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, v: numpy
         logits.
     Errors
         ValueError for a shape or an option's value, TypeError for a type.
+    """
+def get_num_threads() -> int:
+    """
+    On how many threads a call may run, as `car.set_num_threads` left it.
+    
+    Shapes
+        one integer.
+    Units
+        threads.
+    Errors
+        none.
+    
+    >>> car.get_num_threads()
+    1
     """
 def guidance(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, *, d: numpy.typing.ArrayLike | None = None, strength: float = 1.0, plausibility: float | None = None, out: bool | typing.Any = None) -> typing.Any:
     """
@@ -1219,6 +1298,26 @@ def rubi(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, q_out: numpy.typi
     Errors
         ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
     """
+def set_num_threads(num_threads: int) -> None:
+    """
+    On how many threads a call may run, the caller's among them; 1 until it is set.
+    
+    The threads are the process's: whoever calls while another call runs on them works alone, and a forked process makes its own. The loss,
+    `car.softmax`, `car.log_softmax`, `car.log_sum_exp` and `car.corrected_softmax` run on them, and with the loss `car.torch` and `car.jax`: of
+    float32, bfloat16 and float16, from 2^16 logits on, on the backend 'simd'. The bits are the same on any number of threads.
+    
+    Shapes
+        num_threads: an integer.
+    Units
+        threads.
+    Errors
+        ValueError for a number that is not 1 to 1024, TypeError for what is no integer, RuntimeError where the system gives no more threads.
+    
+    >>> car.set_num_threads(2)
+    >>> car.get_num_threads()
+    2
+    >>> car.set_num_threads(1)
+    """
 def softmax(p: numpy.typing.ArrayLike, *, temperature: float = 1.0, out: bool | typing.Any = None, backend: str | None = None) -> typing.Any:
     """
     Softmax of each row of p / temperature.
@@ -1235,7 +1334,7 @@ def softmax(p: numpy.typing.ArrayLike, *, temperature: float = 1.0, out: bool | 
     >>> car.softmax([[0.0, 0.0, float("-inf")]])
     array([[0.5, 0.5, 0. ]])
     """
-def stratification(treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, stratum: numpy.typing.ArrayLike, count: int, *, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', empty_stratum: typing.Literal['undefined', 'drop'] = 'undefined', resamples: int = 1000, seed: int = 0, first_row: int = 0, clusters: numpy.typing.ArrayLike | None = None) -> TreatmentResult:
+def stratification(treatment: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, stratum: numpy.typing.ArrayLike, count: int, *, clusters: numpy.typing.ArrayLike | None = None, level: float = 0.95, interval: typing.Literal['student_t', 'normal', 'bootstrap', 'wilson'] = 'student_t', empty_stratum: typing.Literal['undefined', 'drop'] = 'undefined', resamples: int = 1000, seed: int = 0, first_row: int = 0) -> TreatmentResult:
     """
     Back-door adjustment by strata of a discrete confounder: sum_s n_s / n (mean of treated in s - mean of control in s).
     
@@ -1381,3 +1480,4 @@ def xerm(p: numpy.typing.ArrayLike, factual: numpy.typing.ArrayLike, counterfact
     Errors
         ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
     """
+_process_pool: typing.Any

@@ -61,6 +61,23 @@ def backends() -> str:
 
 
 @check
+def threads() -> str:
+    random, before = np.random.default_rng(0), car.get_num_threads()
+    p, c = random.normal(size=(2, 256, 400)).astype(np.float32)
+    labels = random.integers(0, 400, 256)
+    results = []
+    try:
+        for number in (1, 2):
+            car.set_num_threads(number)
+            results.append(car.loss(p, c, labels, gradients=True))
+    finally:
+        car.set_num_threads(before)
+    one, two = results
+    assert one.value == two.value and (one.grad_p == two.grad_p).all() and (one.grad_c == two.grad_c).all()
+    return "one thread and two: the same bits"
+
+
+@check
 def torch() -> str:
     try:
         import torch

@@ -89,8 +89,8 @@ def _loss(p: Any, c: Any, labels: Any, inputs: tuple[Any, ...], gradients: bool,
 
 def _empty_loss(p: Any, c: Any, gradients: bool, options: _Options) -> Any:
     value = p.new_empty((p.shape[0],) if options.by_row else (), dtype=_term(p))
-    grad_p = p.new_empty(p.shape if gradients else (0,))
-    return value, grad_p, p.new_empty(c.shape if gradients and c is not None else (0,))
+    grad_p = torch.empty_like(p) if gradients else p.new_empty((0,))
+    return value, grad_p, torch.empty_like(c) if gradients and c is not None else p.new_empty((0,))
 
 
 def _hvp(p: Any, c: Any, labels: Any, v_p: Any, v_c: Any, inputs: tuple[Any, ...], options: _Options) -> Any:
@@ -103,7 +103,7 @@ def _hvp(p: Any, c: Any, labels: Any, v_p: Any, v_c: Any, inputs: tuple[Any, ...
 
 
 def _empty_hvp(p: Any, c: Any) -> Any:
-    return p.new_empty(p.shape), p.new_empty(c.shape if c is not None else (0,))
+    return torch.empty_like(p), torch.empty_like(c) if c is not None else p.new_empty((0,))
 
 
 def _backward(ctx: Any, cotangents: Any, hvp: Any) -> list[Any]:

@@ -39,6 +39,15 @@ def test_lists_tuples_buffers():
     assert car.loss(narrow, C.tolist(), [0, 2]).value == car.loss(narrow, C.astype(np.float32), [0, 2]).value
 
 
+def test_arguments_by_position_and_by_name():
+    assert car.loss(p=P, c=C, labels=[0, 2]).value == car.loss(P, C, labels=[0, 2]).value == VALUE
+    wanted = car.loss(P, C, [0, 2], alpha=0.5).value
+    assert car.loss(P, labels=[0, 2], alpha=0.5, c=C).value == wanted != VALUE
+    for call in (lambda: car.loss(P, C), lambda: car.loss(P, C, [0, 2], 0.5), lambda: car.loss(P, C, [0, 2], c=C)):
+        with pytest.raises(TypeError):
+            call()
+
+
 @pytest.mark.parametrize("old", [False, True])
 def test_dlpack(old):
     r = car.loss(Dlpack(P, old=old), Dlpack(C, old=old), Dlpack(np.array([0, 2]), old=old), gradients=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Treatment effects, back door and front door, and accuracy by group, against the printed formulas in NumPy."""
 import math
+import threading
 
 import car
 import numpy as np
@@ -98,6 +99,111 @@ def test_back_door_and_front_door():
     empty = car.stratification([1, 0, 1], [1.0, 2.0, 3.0], [0, 0, 1], 2)
     assert math.isnan(empty.mean) and empty.reason == "empty_cell"
     assert car.stratification([1, 0, 1], [1.0, 2.0, 3.0], [0, 0, 1], 2, empty_stratum="drop").dropped == 1
+
+
+def same_estimate(a, b):
+    """Any split, order or merge agrees within 4 units in the last place of max(|mean|, standard error)."""
+    bound = 4 * 2.0**-52 * max(abs(a.mean), a.standard_error)
+    counts = [(r.count, r.units, r.treated, r.control, r.clipped, r.trimmed, r.empty_cells, r.dropped, r.reason) for r in (a, b)]
+    near = lambda x, y, bound: abs(x - y) <= bound or (math.isnan(x) and math.isnan(y))
+    # An interval's half is its quantile, here below 3, times the standard error, with a rounding of each product and sum.
+    return (
+        counts[0] == counts[1]
+        and near(a.mean, b.mean, bound)
+        and near(a.standard_error, b.standard_error, bound)
+        and near(a.lower, b.lower, 8 * bound)
+        and near(a.upper, b.upper, 8 * bound)
+    )
+
+
+def in_parts(study, accumulator, rows=(slice(0, 1), slice(1, 150), slice(150, 400))):
+    t, y, given = study
+    parts = []
+    for part in rows:
+        parts.append(accumulator(part.start))
+        assert parts[-1].add(t[part], y[part], **{name: values[part] for name, values in given.items()}).ok
+    for other in parts[1:]:
+        parts[0].merge(other)
+    return parts[0]
+
+
+@pytest.mark.parametrize("estimator", ["difference_in_means", "horvitz_thompson", "hajek", "t_learner", "aipw", "aipw_treated"])
+def test_a_study_in_a_stream(study, estimator):
+    t, y, given = study
+    options = {} if estimator == "t_learner" else {"clip": 0.3, "trim": 0.25}
+    whole = car.treatment(estimator, t, y, **given, **options)
+    assert same_estimate(whole, in_parts(study, lambda first: car.TreatmentAccumulator(estimator, **options)).result())
+    if estimator != "t_learner":
+        grouped = t, y, {**given, "clusters": np.arange(400) // 7}
+        whole = car.treatment(estimator, t, y, **grouped[2], **options)
+        assert same_estimate(whole, in_parts(grouped, lambda first: car.TreatmentAccumulator(estimator, **options)).result())
+        drawn = {"interval": "bootstrap", "resamples": 50, "seed": 3}
+        whole = car.treatment(estimator, t, y, **given, **drawn)
+        assert same_estimate(whole, in_parts(study, lambda first: car.TreatmentAccumulator(estimator, first_row=first, **drawn)).result())
+
+
+def test_a_stream_of_a_study_from_threads(study):
+    t, y, given = study
+    all_rows = car.TreatmentAccumulator("hajek", weighting="overlap")
+    threads = [
+        threading.Thread(target=all_rows.add, args=(t[k::4], y[k::4]), kwargs={"propensity": given["propensity"][k::4]})
+        for k in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert same_estimate(car.treatment("hajek", t, y, propensity=given["propensity"], weighting="overlap"), all_rows.result())
+    all_rows.merge(all_rows)
+    assert all_rows.result().count == 800
+
+
+def test_errors_of_a_stream(study):
+    t, y, given = study
+    one = car.TreatmentAccumulator("hajek")
+    with pytest.raises(ValueError, match="other has another estimator"):
+        one.merge(car.TreatmentAccumulator("aipw"))
+    with pytest.raises(ValueError, match="other has an estimator with other options"):
+        one.merge(car.TreatmentAccumulator("hajek", weighting="overlap"))
+    with pytest.raises(ValueError, match="other has another interval, clip"):
+        one.merge(car.TreatmentAccumulator("hajek", clip=0.1))
+    with pytest.raises(ValueError, match="estimator is 'ols', expected one of 'difference_in_means'"):
+        car.TreatmentAccumulator("ols")
+    with pytest.raises(ValueError, match="level is 2"):
+        car.TreatmentAccumulator("hajek", level=2.0)
+    with pytest.raises(TypeError, match="there is no argument 'weight'"):
+        car.TreatmentAccumulator("hajek", weight="overlap")
+    with pytest.raises(ValueError, match="propensity has shape"):
+        one.add(t, y)
+    assert one.result().reason == "no_rows"
+    assert one.add([1, 0], [math.nan, 0.0], propensity=[0.5, 0.5]).row == 0
+    table = car.PlugInAccumulator(3)
+    with pytest.raises(ValueError, match="categories is less than 1"):
+        car.PlugInAccumulator(0)
+    with pytest.raises(ValueError, match="category in row 1 is 3, expected 0 to 2"):
+        table.add([1, 0], [1.0, 2.0], [0, 3])
+    with pytest.raises(ValueError, match="other has another number of categories"):
+        table.merge(car.PlugInAccumulator(2))
+    assert table.back_door().count == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"interval": "bootstrap", "resamples": 50}, {"empty_stratum": "drop"}])
+def test_a_table_in_a_stream(options):
+    random = np.random.default_rng(5)
+    t, s = random.integers(0, 2, 400), random.integers(0, 3, 400)
+    y, clusters = s + t + random.normal(size=400), np.arange(400) // 7
+    for given in ({}, {"clusters": clusters}):
+        parts = []
+        for part in (slice(0, 1), slice(1, 150), slice(150, 400)):
+            parts.append(car.PlugInAccumulator(3, first_row=part.start, **options))
+            parts[-1].add(t[part], y[part], s[part], **{name: values[part] for name, values in given.items()})
+        for other in parts[1:]:
+            parts[0].merge(other)
+        assert same_estimate(car.stratification(t, y, s, 3, **given, **options), parts[0].back_door())
+        if "empty_stratum" not in options:
+            assert same_estimate(car.front_door(t, y, s, 3, **given, **options), parts[0].front_door())
+    parts[0].merge(parts[0])
+    assert parts[0].back_door().count == 800
 
 
 def test_top_k_and_bins():

@@ -113,6 +113,7 @@ struct hajek {
         return row.treated ? std::array<double, 4>{w, wy, 0, 0} : std::array<double, 4>{0, 0, w, wy};
     }
     static detail::evaluation<4> at(const detail::double_doubles& sums) { return detail::contrast_at(sums); }
+    bool operator==(const hajek&) const = default;
 };
 
 /// T-learner: the mean of mu1 - mu0. SE^2 = [s^2(r | t=0) / (1-pi) + s^2(r | t=1) / pi + s^2(mu1 - mu0)] / n, r = y - mu_t: holds for

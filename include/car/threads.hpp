@@ -42,9 +42,16 @@ class thread_pool {
         std::vector<std::thread> threads;
 
         explicit crew(int others) {
-            for (int i = 0; i < others; ++i) threads.emplace_back([this] { wait_and_work(); });
+            try {
+                for (int i = 0; i < others; ++i) threads.emplace_back([this] { wait_and_work(); });
+            } catch (...) { // the system gives no more of them
+                dismiss();
+                throw;
+            }
         }
-        ~crew() {
+        ~crew() { dismiss(); }
+
+        void dismiss() {
             {
                 const std::lock_guard lock(mutex);
                 stop = true;
@@ -99,7 +106,7 @@ class thread_pool {
     }
 
   public:
-    /// As many threads as that, the caller's among them.
+    /// As many threads as that, the caller's among them. Throws std::system_error where there are not so many to be had.
     explicit thread_pool(int threads) : threads_(threads < 1 ? 1 : threads), crew_(new crew(threads_ - 1)) {}
     thread_pool(const thread_pool&) = delete;
     thread_pool& operator=(const thread_pool&) = delete;

@@ -110,10 +110,12 @@ class treatment_accumulator {
     }
 
     void merge(const treatment_accumulator& other) {
+        const detail::checker check("treatment_accumulator::merge");
         const treatment_options &a = options_, &b = other.options_;
-        detail::checker("treatment_accumulator::merge")
-            .require(a.interval == b.interval && a.clip == b.clip && a.trim == b.trim && a.resamples == b.resamples && a.seed == b.seed,
-                     "other has another interval, clip, trim, number of resamples or seed");
+        check.require(a.interval == b.interval && a.clip == b.clip && a.trim == b.trim && a.resamples == b.resamples && a.seed == b.seed,
+                      "other has another interval, clip, trim, number of resamples or seed");
+        if constexpr (std::equality_comparable<Estimator>) // it has options of its own
+            check.require(how_ == other.how_, "other has an estimator with other options");
         data_.merge(other.data_);
         rows_ += other.rows_, treated_ += other.treated_, clipped_ += other.clipped_, trimmed_ += other.trimmed_,
             outside_ += other.outside_;
