@@ -227,6 +227,18 @@ TEST_CASE("the same of the instruction set that runs") {
     MESSAGE(text_of(table));
 }
 
+TEST_CASE_TEMPLATE("the first columns say nothing of the rest: the same of the instruction set that runs", T, float, double) {
+    cases::generator random(5);
+    worst_errors worst;
+    for (const std::size_t classes : {100u, 1000u, 32000u}) {
+        auto row = cases::make<T>(classes, cases::factual::flat, cases::counterfactual::small, random);
+        for (std::size_t k = 0; k != 64; ++k) row.c[k] += T(1);
+        const reference::row want(widen(row.p, 1), widen(row.c, 1), row.label);
+        for (const setting& s : {settings[0], settings[3]}) compare<car::simd_backend>(row, want, s, car::precision::accurate, worst);
+    }
+    worst.check(types::limits<T>::name);
+}
+
 TEST_CASE("the reference is the printed formula") {
     cases::generator random(7);
     for (const std::size_t classes : {2u, 3u, 10u, 400u})
