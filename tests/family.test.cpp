@@ -685,7 +685,8 @@ TEST_CASE_TEMPLATE("every member: in place, and in columns, the same bits", T, f
         given<T> plain = make(m, 4, 5, 2.0, random), over = plain, turned = plain;
         const auto result = m.run(plain);
         over.in_place = true;
-        m.run(over);
+        CHECK(m.run(over).value == result.value);
+        CHECK(over.row_loss == plain.row_loss);
         turned.transposed = true;
         for (std::size_t a = 0; a != plain.inputs.size(); ++a)
             for (std::size_t i = 0; i != 4; ++i)

@@ -64,6 +64,7 @@ struct cf_vqa_row {
             const detail::fused slope = blind(k);
             to_constant.add(direct.minus(fused, k) * (slope.p + slope.v));
         }
+        const double ce = fused.surprise(row.label), of_q = question.surprise(row.label), of_v = looks ? vision.surprise(row.label) : 0;
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k) {
             const double slope = fused.slope(k, row.label);
             const detail::fused h = fact(k);
@@ -73,7 +74,6 @@ struct cf_vqa_row {
             row.put(1, k, to_q);
             row.put(2, k, to_v);
         }
-        const double ce = fused.surprise(row.label), of_q = question.surprise(row.label), of_v = looks ? vision.surprise(row.label) : 0;
         const double apart = divergence.value();
         return {ce + options.question_weight * of_q + options.vision_weight * of_v + options.divergence_weight * apart,
                 {ce, of_q, of_v, apart, options.divergence_weight * to_constant.value()}};

@@ -61,6 +61,7 @@ struct learned_mixin_row {
             entropy.add(b * bias.surprise(k));
             mean.add(b * (row(1, k) - likeliest));
         }
+        const double cross_entropy = mixed.surprise(row.label), h = entropy.value();
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k) {
             const double slope = mixed.slope(k, row.label);
             double turn = 0;
@@ -75,7 +76,6 @@ struct learned_mixin_row {
         }
         const double slope_of_gate = to_gate.value() * detail::sigmoid(opening);
         row.put(2, 0, slope_of_gate);
-        const double cross_entropy = mixed.surprise(row.label), h = entropy.value();
         return {entropy_weight == 0 ? cross_entropy : cross_entropy + entropy_weight * h, {cross_entropy, h, 0}};
     }
 

@@ -44,12 +44,13 @@ struct product_of_experts_row {
             return detail::difference<Difference>(p, -strength * bias);
         });
         if (product.what() != fault::none) return scalar_row::refused<1>(product.what());
+        const double value = product.surprise(row.label);
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k) {
             const double slope = product.slope(k, row.label);
             row.put(0, k, slope);
             row.put(1, k, strength * slope);
         }
-        return {product.surprise(row.label), {0}};
+        return {value, {0}};
     }
 
   private:

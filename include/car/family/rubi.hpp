@@ -45,6 +45,7 @@ struct rubi_row {
         const auto question = scalar_row::predict_input(row, asks ? 2 : 0);
         if (question.what() != fault::none) return scalar_row::refused<2>(question.what());
 
+        const double fused = gated.surprise(row.label), alone = asks ? question.surprise(row.label) : 0;
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k) {
             const double p = row(0, k), q = row(1, k), gate = detail::sigmoid(q), slope = gated.slope(k, row.label);
             const double to_question = asks ? question_weight * question.slope(k, row.label) : 0;
@@ -52,7 +53,6 @@ struct rubi_row {
             row.put(1, k, p == -detail::infinity ? 0 : slope * p * gate * detail::sigmoid(-q));
             row.put(2, k, to_question);
         }
-        const double fused = gated.surprise(row.label), alone = asks ? question.surprise(row.label) : 0;
         return {asks ? fused + question_weight * alone : fused, {fused, alone}};
     }
 };

@@ -52,9 +52,9 @@ struct xerm_row {
         detail::compensated_sum distilled;
         for (std::ptrdiff_t k = 0; k != row.classes(); ++k)
             if (const double wanted = balanced.probability(k); wanted != 0) distilled.add(wanted * student.surprise(k));
+        const double plain = student.surprise(row.label), other = distilled.value();
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k)
             row.put(0, k, share * student.minus(balanced, k) + rest * student.slope(k, row.label));
-        const double plain = student.surprise(row.label), other = distilled.value();
         return {share * other + rest * plain, {plain, other, share}};
     }
 };

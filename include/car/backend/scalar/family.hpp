@@ -53,7 +53,8 @@ family_terms<Terms> refused(fault what) {
     return result;
 }
 
-/// One row as a member sees it. Gradients may lie where their inputs are: a column is read before it is written.
+/// One row as a member sees it. Gradients may lie where their inputs are: a column is read before it is written, and what is said of the
+/// label before any is.
 template <class T, std::size_t Inputs>
 struct family_row {
     using difference = exact_enough<T>;
