@@ -66,7 +66,10 @@ struct composed {
     Difference operator()(std::ptrdiff_t k) const { return {logit(k)}; }
     bool is_masked(std::ptrdiff_t k) const { return detail::rounded((*this)(k)) == -infinity; }
     measured<composed> measure() const { return measured<composed>(*this); }
-    double exponential(std::ptrdiff_t k, const Difference& max) const { return is_masked(k) ? 0 : detail::exp((*this)(k)-max); }
+    double exponential(std::ptrdiff_t k, const Difference& max) const {
+        const Difference x = (*this)(k);
+        return detail::rounded(x) == -infinity ? 0 : detail::exp(x - max);
+    }
 };
 
 /// The softmax of a row of logits, and the slopes of its cross-entropy. How the row makes its exponentials is a backend's.
@@ -143,7 +146,9 @@ struct family_row {
     /// exp(x(k)) of doubles that are at most 0.
     template <class Value>
     auto exponentials(const Value& x) const {
-        return [made = typename Predictions::template row<Value>{classes(), x}](std::ptrdiff_t k) { return made.exponential(k, 0); };
+        return [made = typename Predictions::template row<Value>{classes(), x}](std::ptrdiff_t k) {
+            return made.exponential(k, difference{});
+        };
     }
     /// The softmax of one input as it is.
     auto predict_input(std::size_t input) const {

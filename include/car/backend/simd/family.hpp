@@ -10,24 +10,27 @@ namespace car::inline CAR_ABI::kernel {
 
 namespace simd_row {
 
-/// A row of composed logits whose exponentials are made a window at a time, in registers. A window starts at the column that asks for it
-/// and is read before the gradients of its columns are written.
+/// A row of composed logits that are made a window at a time, and their exponentials in registers. A window starts at the column that is
+/// asked for: columns in their order are made once, and are read before the gradients of any of them are written.
 template <class Logit>
 class windows {
-    static constexpr std::ptrdiff_t width = 256;
+    static constexpr std::ptrdiff_t width = 1024;
 
     std::ptrdiff_t classes_;
     Logit logit_;
     mutable std::ptrdiff_t begin_ = 0, end_ = 0;
+    mutable bool is_raised_ = false;
     mutable double logits_[width], exponentials_[width];
 
     void move_to(std::ptrdiff_t begin) const {
         begin_ = begin;
         end_ = std::min(begin + width, classes_);
+        is_raised_ = false;
         for (std::ptrdiff_t k = begin_; k != end_; ++k) logits_[k - begin_] = logit_(k);
     }
     void raise(double max, detail::compensated_sum& sum) const {
         dispatch([&](auto kernels) { return kernels.exponentials(logits_, end_ - begin_, max, exponentials_, sum); });
+        is_raised_ = true;
     }
     bool is_here(std::ptrdiff_t k) const { return k >= begin_ && k < end_; }
 
@@ -37,7 +40,10 @@ class windows {
 
     windows(std::ptrdiff_t classes, const Logit& logit) : classes_(classes), logit_(logit) {}
 
-    double operator()(std::ptrdiff_t k) const { return is_here(k) ? logits_[k - begin_] : logit_(k); }
+    double operator()(std::ptrdiff_t k) const {
+        if (!is_here(k)) move_to(k);
+        return logits_[k - begin_];
+    }
     bool is_masked(std::ptrdiff_t k) const { return (*this)(k) == -detail::infinity; }
 
     scalar_row::measured<windows> measure() const {
@@ -75,9 +81,9 @@ class windows {
         return whole;
     }
     double exponential(std::ptrdiff_t k, double max) const {
-        if (!is_here(k)) {
+        if (!is_here(k)) move_to(k);
+        if (!is_raised_) {
             detail::compensated_sum unread;
-            move_to(k);
             raise(max, unread);
         }
         return exponentials_[k - begin_];
