@@ -77,16 +77,18 @@ template <class Row>
 struct prediction {
     Row row;
     measured<Row> whole;
+    double log_sum; // of the exponentials from the maximum
 
     template <class Logit>
-    prediction(std::ptrdiff_t classes, const Logit& logit) : row{classes, logit}, whole(row.measure()) {}
+    prediction(std::ptrdiff_t classes, const Logit& logit)
+        : row{classes, logit}, whole(row.measure()), log_sum(detail::log1p(whole.state.rest)) {}
 
     fault what() const { return whole.what(); }
     bool is_masked(std::ptrdiff_t k) const { return row.is_masked(k); }
     /// log P_k, negated.
-    double surprise(std::ptrdiff_t k) const { return scalar_row::surprise(row, whole.state, k); }
+    double surprise(std::ptrdiff_t k) const { return is_masked(k) ? infinity : detail::sum(whole.state.max - row(k), log_sum); }
     /// log sum_k exp(logit_k) - x
-    double distance(double x) const { return detail::sum(whole.state.max - difference_of<Row>{x}, detail::log1p(whole.state.rest)); }
+    double distance(double x) const { return detail::sum(whole.state.max - difference_of<Row>{x}, log_sum); }
     double probability(std::ptrdiff_t k) const { return row.exponential(k, whole.state.max) / whole.state.sum(); }
     /// P_k - [k = label]
     double slope(std::ptrdiff_t k, std::ptrdiff_t label) const {
