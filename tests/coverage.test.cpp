@@ -50,10 +50,10 @@ constexpr bool has_matmul = requires(const Backend& on, car::matrix_view<const d
     car::kernel::matmul(on, in, in, out, 1.0, car::gradients::overwrite);
 }; // what attention, the confounder dictionary, front-door attention and the interventions are made of, with softmax
 
-/// One member stands for all: they share their loop.
+/// What every member of the family makes its softmaxes with.
 template <class Backend, class T>
-constexpr bool has_family = requires(const Backend& on, car::kernel::family_rows<T, 2> rows, car::cal_options options) {
-    car::kernel::family<car::cal_result, T, 2, 1>(on, rows, {{&car::cal_result::corrected}}, car::kernel::cal_row{options});
+constexpr bool has_family = requires(const Backend& on) {
+    car::kernel::predictions<T>(on);
 };
 
 template <class Backend>
@@ -73,9 +73,11 @@ struct own {
 
 static_assert(has_everything<car::scalar_backend> && has_everything<own<car::scalar_backend>>);
 
-// simd: the loss, softmax and corrected softmax of rows of float or less; double, second order and what is on one row fall back to scalar.
+// simd: the loss, softmax, corrected softmax and the family, of rows of float or less; double, second order and what is on one row fall
+// back to scalar.
 static_assert(has_everything<car::simd_backend> && has_loss<own<car::simd_backend>, float>);
 static_assert(has_loss<own<car::simd_backend>, car::bfloat16> && !has_effect<own<car::simd_backend>, float>);
+static_assert(has_family<own<car::simd_backend>, float> && !has_family<own<car::simd_backend>, double>);
 
 // eigen: the row-wise ops and the product of matrices; what is on one row or of second order falls back to scalar.
 static_assert(has_everything<car::eigen_backend>);

@@ -39,12 +39,13 @@ environments_result over_environments(const family_call<T, 1>& call, const label
     }
     std::vector<environment> all(static_cast<std::size_t>(most + 1));
 
+    using family_row = kernel::scalar_row::family_row<decltype(kernel::predictions<T>(default_backend)), T, 1>;
     environments_result result;
     compensated_sum weights;
     const auto each_row = [&](auto visit) {
         for (environment& one : all) one.rows = 0;
         for (std::ptrdiff_t i = 0; i != rows.size(); ++i) {
-            kernel::scalar_row::family_row<T, 1> row{{call.rows.inputs[0].row(i)}, {}, {}, i, rows.target(i).label, rows.upstream(i)};
+            family_row row{{call.rows.inputs[0].row(i)}, {}, {}, i, rows.target(i).label, rows.upstream(i)};
             if (call.rows.gradients[0]) row.gradients[0] = call.rows.gradients[0].row(i);
             const double weight = rows.weight(i);
             environment& group = all[static_cast<std::size_t>(groups[i])];
@@ -62,7 +63,7 @@ environments_result over_environments(const family_call<T, 1>& call, const label
 
     each_row([&](const auto& row, double weight, environment& group, int half) {
         if (weight == 0) return;
-        const auto prediction = kernel::scalar_row::predict_input(row, 0);
+        const auto prediction = row.predict_input(0);
         const bool good = prediction.what() == fault::none;
         group.weight[half].add(weight);
         group.risk.add(weight * (good ? prediction.surprise(row.label) : no_number));
@@ -78,7 +79,7 @@ environments_result over_environments(const family_call<T, 1>& call, const label
     each_row([&](auto& row, double weight, const environment& group, int half) {
         if (!row.wants_gradients()) return;
         if (weight == 0) return row.fill(0);
-        const auto prediction = kernel::scalar_row::predict_input(row, 0);
+        const auto prediction = row.predict_input(0);
         if (prediction.what() != fault::none) return row.fill(prediction.what() == fault::masked_row ? 0 : no_number);
         row.sink.factor = weight * row.upstream;
         const double ahead = lead(row, prediction), of_label = row(0, row.label);

@@ -65,7 +65,8 @@ struct family_call {
 
     template <class Result, class... Terms, class Member>
     Result run(const Member& member, Terms... terms) const {
-        return kernel::family<Result>(default_backend, rows, std::array<kernel::family_term<Result>, sizeof...(Terms)>{terms...}, member);
+        return kernel::family<Result>(kernel::predictions<T>(default_backend), rows,
+                                      std::array<kernel::family_term<Result>, sizeof...(Terms)>{terms...}, member);
     }
 };
 

@@ -33,12 +33,12 @@ namespace kernel {
 struct cal_row {
     const cal_options& options;
 
-    template <class T>
-    scalar_row::family_terms<2> operator()(const scalar_row::family_row<T, 2>& row) const noexcept {
-        using Difference = typename scalar_row::family_row<T, 2>::difference;
-        const auto factual = scalar_row::predict_input(row, 0);
+    template <class Row>
+    scalar_row::family_terms<2> operator()(const Row& row) const noexcept {
+        using Difference = typename Row::difference;
+        const auto factual = row.predict_input(0);
         if (factual.what() != fault::none) return scalar_row::refused<2>(factual.what());
-        const auto corrected = scalar_row::predict<Difference>(row.classes(), [&](std::ptrdiff_t k) {
+        const auto corrected = row.predict([&](std::ptrdiff_t k) {
             const double p = row(0, k);
             return p == -detail::infinity ? Difference{p} : detail::difference<Difference>(p, options.strength * row(1, k));
         });
@@ -67,10 +67,11 @@ struct cal_row {
 ///           weight: C.
 /// Requires  shapes that agree, C >= 1, labels in [0, C) or ignore_index, outputs that share no memory, finite options, finite
 ///           weights >= 0, row_loss with reduction::none; else throws std::invalid_argument, nothing written.
-/// Numerics  with u = 2^-53 and one rounding more to the type of an output: value and terms within 16u of the sum of their magnitudes,
-///           gradients within 16u of the sum of the magnitudes of their terms; strength c as rounded to double is meant. Ignored row:
-///           0, gradients 0. NaN or +inf in p, NaN or -inf in c, or every c +inf: the row NaN, reported. Row of -inf: NaN, gradients
-///           0, reported. p = -inf: class masked, c not read; the label's: +inf, gradients finite.
+/// Numerics  with u = 2^-53, one rounding more to the type of an output, and d = 0 in double, 4M in narrower types, M the largest logits of
+///           the two softmaxes, added: value and terms within u (32 S + 2d (w + S)), S the sum of their magnitudes, w that of their
+///           weights; gradients within u (32 + 4d) of the sum of the magnitudes of their terms; strength c as rounded to double is meant.
+///           Ignored row: 0, gradients 0. NaN or +inf in p, NaN or -inf in c, or every c +inf: the row NaN, reported. Row of -inf: NaN,
+///           gradients 0, reported. p = -inf: class masked, c not read; the label's: +inf, gradients finite.
 /// Cost      four passes over a row, one exp per element, pass and term; allocates nothing.
 /// Source    Rao et al. 2021, Counterfactual Attention Learning, Eq. 5.
 template <matrix P>

@@ -41,17 +41,15 @@ namespace kernel {
 struct cf_vqa_row {
     const cf_vqa_options& options;
 
-    template <class T>
-    scalar_row::family_terms<5> operator()(const scalar_row::family_row<T, 3>& row) const noexcept {
-        using Difference = typename scalar_row::family_row<T, 3>::difference;
+    template <class Row>
+    scalar_row::family_terms<5> operator()(const Row& row) const noexcept {
         const bool looks = options.fusion != fusion::gate;
         const auto fuse = [&](double p, double q, double v) { return detail::fuse(options.fusion, options.formula, p, q, v); };
         const auto fact = [&](std::ptrdiff_t k) { return fuse(row(0, k), row(1, k), looks ? row(2, k) : 0); };
         const auto blind = [&](std::ptrdiff_t k) { return fuse(options.constant, row(1, k), options.constant); };
-        const auto fused = scalar_row::predict<Difference>(row.classes(), [&](std::ptrdiff_t k) { return fact(k).value; });
-        const auto direct = scalar_row::predict<Difference>(
-            row.classes(), [&](std::ptrdiff_t k) { return fused.is_masked(k) ? -detail::infinity : blind(k).value; });
-        const auto question = scalar_row::predict_input(row, 1), vision = scalar_row::predict_input(row, looks ? 2 : 1);
+        const auto fused = row.predict([&](std::ptrdiff_t k) { return fact(k).value; });
+        const auto direct = row.predict([&](std::ptrdiff_t k) { return fused.is_masked(k) ? -detail::infinity : blind(k).value; });
+        const auto question = row.predict_input(1), vision = row.predict_input(looks ? 2 : 1);
         const fault what = scalar_row::first_fault(scalar_row::first_fault(fused.what(), direct.what()),
                                                    scalar_row::first_fault(question.what(), vision.what()));
         if (what != fault::none) return scalar_row::refused<5>(what);
@@ -64,6 +62,7 @@ struct cf_vqa_row {
             const detail::fused slope = blind(k);
             to_constant.add(direct.minus(fused, k) * (slope.p + slope.v));
         }
+        const double ce = fused.surprise(row.label), of_q = question.surprise(row.label), of_v = looks ? vision.surprise(row.label) : 0;
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k) {
             const double slope = fused.slope(k, row.label);
             const detail::fused h = fact(k);
@@ -73,7 +72,6 @@ struct cf_vqa_row {
             row.put(1, k, to_q);
             row.put(2, k, to_v);
         }
-        const double ce = fused.surprise(row.label), of_q = question.surprise(row.label), of_v = looks ? vision.surprise(row.label) : 0;
         const double apart = divergence.value();
         return {ce + options.question_weight * of_q + options.vision_weight * of_v + options.divergence_weight * apart,
                 {ce, of_q, of_v, apart, options.divergence_weight * to_constant.value()}};
@@ -95,9 +93,9 @@ struct cf_vqa_row {
 ///           as car::cal. Where the branches have heads of their own, as in the program's default, give weights of 0 here and the
 ///           heads to car::loss.
 /// Requires  as car::cal; finite options.
-/// Numerics  M the sum of the largest |h|, |h*|, |p|, |q| and |v|: as car::rubi. A NaN or +inf in any branch: the row NaN, reported; -inf
-///           in one of them masks the class. as_published adds 1e-12 inside the logarithm of h: no class falls below -27.6, none is
-///           masked by the fusion.
+/// Numerics  as car::cal, M the sum of the largest |h|, |h*|, |p|, |q| and |v|, and d larger by 14 (1 + M). A NaN or +inf in any branch:
+///           the row NaN, reported; -inf in one of them masks the class. as_published adds 1e-12 inside the logarithm of h: no class falls
+///           below -27.6, none is masked by the fusion.
 /// Cost      six passes over a row, up to twelve exp per element and pass; allocates nothing.
 /// Source    Niu et al. 2021, Counterfactual VQA; the constant's term as in their program, where softmax(h) is detached.
 template <matrix P>

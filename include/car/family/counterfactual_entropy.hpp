@@ -35,19 +35,18 @@ struct counterfactual_entropy_row {
 
     static constexpr double published_floor = 1e-20; ///< added to a sum of exp(p - max)
 
-    template <class T>
-    scalar_row::family_terms<0> operator()(const scalar_row::family_row<T, 1>& row) const noexcept {
-        const auto all = scalar_row::predict_input(row, 0);
+    template <class Row>
+    scalar_row::family_terms<0> operator()(const Row& row) const noexcept {
+        const auto all = row.predict_input(0);
         if (all.what() != fault::none) return scalar_row::refused<0>(all.what());
         return target == counterfactual_target::not_label ? not_label(row, all) : uniform(row, all);
     }
 
   private:
     /// -log(1 - P_y) = softplus(p_y - log sum of the other exp p_k)
-    template <class T, class Prediction>
-    scalar_row::family_terms<0> not_label(const scalar_row::family_row<T, 1>& row, const Prediction& all) const noexcept {
-        const auto others = scalar_row::predict<typename scalar_row::family_row<T, 1>::difference>(
-            row.classes(), [&](std::ptrdiff_t k) { return k == row.label ? -detail::infinity : row(0, k); });
+    template <class Row, class Prediction>
+    scalar_row::family_terms<0> not_label(const Row& row, const Prediction& all) const noexcept {
+        const auto others = row.predict([&](std::ptrdiff_t k) { return k == row.label ? -detail::infinity : row(0, k); });
         const bool any = others.what() == fault::none;
         const double lead = !any ? detail::infinity : all.is_masked(row.label) ? -detail::infinity : -others.distance(row(0, row.label));
         double value = detail::softplus(lead), to_label = detail::sigmoid(lead), to_others = to_label;
@@ -64,8 +63,8 @@ struct counterfactual_entropy_row {
     }
 
     /// Over the classes that are not masked.
-    template <class T, class Prediction>
-    scalar_row::family_terms<0> uniform(const scalar_row::family_row<T, 1>& row, const Prediction& all) const noexcept {
+    template <class Row, class Prediction>
+    scalar_row::family_terms<0> uniform(const Row& row, const Prediction& all) const noexcept {
         const auto counts = [&](std::ptrdiff_t k) {
             return !all.is_masked(k) && (target == counterfactual_target::uniform || k != row.label);
         };
@@ -94,9 +93,9 @@ struct counterfactual_entropy_row {
 ///
 /// Shapes    p, grad_p: N x C; the others as car::cal.
 /// Requires  as car::cal.
-/// Numerics  M = |p_y - log sum of the other exp p| (not_label), else 0: as car::rubi. A label that alone is live: +inf (not_label), NaN
-///           and reported (uniform_others). as_published adds 1e-20 to both sums of exp(p - max) of not_label unless C = 2, as the
-///           program does: the loss then stops near 46 and its gradient fades where P_y is nearest to 1.
+/// Numerics  as car::cal; with not_label d is larger by 8 (|p_y - log sum of the other exp p| + 2 log C). A label that alone is live: +inf
+///           (not_label), NaN and reported (uniform_others). as_published adds 1e-20 to both sums of exp(p - max) of not_label unless C =
+///           2, as the program does: the loss then stops near 46 and its gradient fades where P_y is nearest to 1.
 /// Cost      four passes over a row; allocates nothing.
 /// Source    Chang et al. 2021, Towards Robust Classification Model by Counterfactual and Invariant Data Generation.
 template <matrix P>

@@ -50,8 +50,8 @@ namespace kernel {
 struct dragonnet_row {
     const dragonnet_options& options;
 
-    template <class T>
-    scalar_row::family_terms<4> operator()(const scalar_row::family_row<T, 5>& row) const noexcept {
+    template <class Row>
+    scalar_row::family_terms<4> operator()(const Row& row) const noexcept {
         for (std::size_t input = 0; input != 5; ++input)
             if (!std::isfinite(row(input, 0))) return scalar_row::refused<4>(fault::not_finite);
         const double y0 = row(0, 0), y1 = row(1, 0), logit = row(2, 0), y = row(3, 0), t = row(4, 0);
@@ -101,9 +101,9 @@ struct dragonnet_row {
 /// Shapes    y0, y1, propensity (a logit), outcome, treatment and all arrays: N.
 /// Requires  shapes that agree, outputs that share no memory, finite options and weights >= 0, row_loss with reduction::none; else
 ///           throws std::invalid_argument, nothing written.
-/// Numerics  M = (|outcome| + |t y1| + |(1 - t) y0| + |t|/e + |1 - t|/(1 - e))^2: as car::rubi. A number that is not finite: the row NaN,
-///           reported. as_published takes (e + 0.001)/1.002 in BCE and (e + 0.01)/1.02 in h, as the program does, which sums over rows
-///           (reduction::sum).
+/// Numerics  M = (|outcome| + |t y1| + |(1 - t) y0| + |t|/e + |1 - t|/(1 - e))^2: value and terms within 32u of the sum of their magnitudes
+///           + M, gradients within 32u (1 + M) of that of their terms. A number that is not finite: the row NaN, reported. as_published
+///           takes (e + 0.001)/1.002 in BCE and (e + 0.01)/1.02 in h, as the program does, which sums over rows (reduction::sum).
 /// Cost      one pass; six exp or log a row; allocates nothing.
 /// Source    Shi et al. 2019, Adapting Neural Networks for the Estimation of Treatment Effects; causalml.
 template <class Y0, class T = std::remove_const_t<typename decltype(detail::as_numbers(std::declval<const Y0&>()))::element_type>>

@@ -32,9 +32,9 @@ struct irm_arrays {
 ///
 /// Shapes    p, grad_p: N x C. labels, environments: N; environments are numbered from 0. The others as car::cal.
 /// Requires  as car::cal; environments in [0, N), reduction mean or sum, penalty_weight finite.
-/// Numerics  M the larger of 1 and the largest |p|: value within 16u of |value| + (1 + |penalty_weight|) M^2, gradients within
-///           16u (1 + M) of the sum of the magnitudes of their terms. A row without an answer spoils its environment's risk and the
-///           value; it is reported. Half of an environment without a row: NaN.
+/// Numerics  in double, M = log C + the larger of 1 and the largest |p|: value within u (32 |value| + 128 |penalty_weight| M^2),
+///           gradients within u (32 G + 512 |penalty_weight| M^2), G the sum of the magnitudes of their terms. A row without an answer
+///           spoils its environment's risk and the value; it is reported. Half of an environment without a row: NaN.
 /// Cost      two passes over the rows, four over each; allocates a few numbers for each environment.
 /// Source    Arjovsky et al. 2019, Invariant Risk Minimization, IRMv1; halves as in DomainBed.
 template <matrix P>

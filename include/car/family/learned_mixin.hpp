@@ -37,19 +37,19 @@ namespace kernel {
 struct learned_mixin_row {
     const learned_mixin_options& options;
 
-    template <class T>
-    scalar_row::family_terms<3> operator()(const scalar_row::family_row<T, 3>& row) const noexcept {
+    template <class Row>
+    scalar_row::family_terms<3> operator()(const Row& row) const noexcept {
         if (options.formula == formula::as_published) return answers(row);
         const double entropy_weight = options.entropy_weight;
-        using Difference = typename scalar_row::family_row<T, 3>::difference;
+        using Difference = typename Row::difference;
         const double opening = row(2, 0), g = detail::softplus(opening);
         const auto scaled = [&](std::ptrdiff_t k) { return row(1, k) == -detail::infinity ? -detail::infinity : g * row(1, k); };
-        const auto mixed = scalar_row::predict<Difference>(row.classes(), [&](std::ptrdiff_t k) {
+        const auto mixed = row.predict([&](std::ptrdiff_t k) {
             const double p = row(0, k);
             return p == -detail::infinity ? Difference{p} : detail::difference<Difference>(p, -scaled(k));
         });
         if (mixed.what() != fault::none) return scalar_row::refused<3>(mixed.what());
-        const auto bias = scalar_row::predict<Difference>(row.classes(), scaled);
+        const auto bias = row.predict(scaled);
         if (bias.what() != fault::none) return scalar_row::refused<3>(bias.what());
 
         // Measured from the likeliest class, and from the label: what is left of a sure row is not lost.
@@ -61,6 +61,7 @@ struct learned_mixin_row {
             entropy.add(b * bias.surprise(k));
             mean.add(b * (row(1, k) - likeliest));
         }
+        const double cross_entropy = mixed.surprise(row.label), h = entropy.value();
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k) {
             const double slope = mixed.slope(k, row.label);
             double turn = 0;
@@ -75,14 +76,13 @@ struct learned_mixin_row {
         }
         const double slope_of_gate = to_gate.value() * detail::sigmoid(opening);
         row.put(2, 0, slope_of_gate);
-        const double cross_entropy = mixed.surprise(row.label), h = entropy.value();
         return {entropy_weight == 0 ? cross_entropy : cross_entropy + entropy_weight * h, {cross_entropy, h, 0}};
     }
 
   private:
     /// Every answer alone: the sum of their cross-entropies, and the mean of the scaled expert's entropies.
-    template <class T>
-    scalar_row::family_terms<3> answers(const scalar_row::family_row<T, 3>& row) const noexcept {
+    template <class Row>
+    scalar_row::family_terms<3> answers(const Row& row) const noexcept {
         const double opening = row(2, 0), g = detail::softplus(opening), share = 1 / static_cast<double>(row.classes());
         detail::compensated_sum value, entropy, to_gate, to_smoothing;
         for (std::ptrdiff_t k = 0; k != row.classes(); ++k) {
@@ -118,8 +118,8 @@ struct learned_mixin_row {
 ///
 /// Shapes    p, bias (log-probabilities), grad_p, grad_bias: N x C. gate, grad_gate: N. The others as car::cal.
 /// Requires  as car::cal; entropy_weight finite.
-/// Numerics  M the largest |g bias|: as car::rubi. p or bias NaN or +inf, gate NaN or +inf: the row NaN, reported; -inf in p or bias:
-///           class masked.
+/// Numerics  as car::cal, d larger by 10 times the largest |g bias|. p or bias NaN or +inf, gate NaN or +inf: the row NaN, reported; -inf
+///           in p or bias: class masked.
 /// Cost      seven passes over a row; allocates nothing.
 /// Source    Clark et al. 2019, Don't Take the Easy Way Out. as_published is their program for VQA, where each answer has a sigmoid of
 ///           its own: the sum over answers of the cross-entropy of sigmoid(p + g l), l = log(b + s) - log(1 - b + s), b = exp(bias), s

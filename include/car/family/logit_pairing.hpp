@@ -33,8 +33,8 @@ struct logit_pairing_row {
     enum pairing pairing;
     formula how;
 
-    template <class T>
-    scalar_row::family_terms<0> operator()(const scalar_row::family_row<T, 2>& row) const noexcept {
+    template <class Row>
+    scalar_row::family_terms<0> operator()(const Row& row) const noexcept {
         for (std::ptrdiff_t k = 0; k != row.classes(); ++k)
             if (!std::isfinite(row(0, k)) || !std::isfinite(row(1, k))) return scalar_row::refused<0>(fault::not_finite);
         if (pairing == pairing::cosine) return cosine(row);
@@ -55,8 +55,8 @@ struct logit_pairing_row {
 
   private:
     /// 1 - cos = |a - b|^2 / 2 of the unit vectors a and b: nothing cancels where they are nearly one.
-    template <class T>
-    scalar_row::family_terms<0> cosine(const scalar_row::family_row<T, 2>& row) const noexcept {
+    template <class Row>
+    scalar_row::family_terms<0> cosine(const Row& row) const noexcept {
         const double p = norm(row, 0), c = norm(row, 1);
         const auto apart = [&](std::ptrdiff_t k) { return row(0, k) / p - row(1, k) / c; };
         detail::compensated_sum sum;
@@ -70,8 +70,8 @@ struct logit_pairing_row {
         return {how == formula::exact ? distance : distance - 1};
     }
     /// Of a row divided by its largest entry: no square overflows.
-    template <class T>
-    static double norm(const scalar_row::family_row<T, 2>& row, std::size_t input) noexcept {
+    template <class Row>
+    static double norm(const Row& row, std::size_t input) noexcept {
         double largest = 0;
         for (std::ptrdiff_t k = 0; k != row.classes(); ++k) largest = std::max(largest, std::abs(row(input, k)));
         detail::compensated_sum squares;
@@ -93,8 +93,8 @@ struct logit_pairing_row {
 ///
 /// Shapes    p, c, grad_p, grad_c: N x C; row_loss, upstream, sample_weight: N. There are no labels.
 /// Requires  as car::cal.
-/// Numerics  squared, absolute: value and gradients within 16u. cosine: value within 16u (value + its square root), gradients
-///           within 16u (1 + that root) of 2 / |p| or 2 / |c|. Logits that are not finite, or a vector of zeros in cosine: the row NaN,
+/// Numerics  squared, absolute: value and gradients within 32u. cosine: value within 32u (value + its square root), gradients
+///           within 32u (1 + that root) of 2 / |p| or 2 / |c|. Logits that are not finite, or a vector of zeros in cosine: the row NaN,
 ///           reported. as_published is the program's cosine, which lacks the 1.
 /// Cost      two passes over a row, cosine six; allocates nothing.
 /// Source    Garg et al. 2019, Counterfactual Fairness in Text Classification; the three distances as in TensorFlow's

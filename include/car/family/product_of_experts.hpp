@@ -33,29 +33,30 @@ namespace kernel {
 struct product_of_experts_row {
     const product_of_experts_options& options;
 
-    template <class T>
-    scalar_row::family_terms<1> operator()(const scalar_row::family_row<T, 2>& row) const noexcept {
+    template <class Row>
+    scalar_row::family_terms<1> operator()(const Row& row) const noexcept {
         if (options.formula == formula::as_published) return answers(row);
         const double strength = options.strength;
-        using Difference = typename scalar_row::family_row<T, 2>::difference;
-        const auto product = scalar_row::predict<Difference>(row.classes(), [&](std::ptrdiff_t k) {
+        using Difference = typename Row::difference;
+        const auto product = row.predict([&](std::ptrdiff_t k) {
             const double p = row(0, k), bias = row(1, k);
             if (p == -detail::infinity || bias == -detail::infinity) return Difference{-detail::infinity};
             return detail::difference<Difference>(p, -strength * bias);
         });
         if (product.what() != fault::none) return scalar_row::refused<1>(product.what());
+        const double value = product.surprise(row.label);
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k) {
             const double slope = product.slope(k, row.label);
             row.put(0, k, slope);
             row.put(1, k, strength * slope);
         }
-        return {product.surprise(row.label), {0}};
+        return {value, {0}};
     }
 
   private:
     /// Every answer alone: the sum of their cross-entropies.
-    template <class T>
-    scalar_row::family_terms<1> answers(const scalar_row::family_row<T, 2>& row) const noexcept {
+    template <class Row>
+    scalar_row::family_terms<1> answers(const Row& row) const noexcept {
         detail::compensated_sum value, to_smoothing;
         for (std::ptrdiff_t k = 0; k != row.classes(); ++k) {
             const detail::answer expert(row(1, k), options.smoothing);

@@ -33,26 +33,26 @@ namespace kernel {
 struct rubi_row {
     double question_weight;
 
-    template <class T>
-    scalar_row::family_terms<2> operator()(const scalar_row::family_row<T, 3>& row) const noexcept {
-        using Difference = typename scalar_row::family_row<T, 3>::difference;
-        const auto gated = scalar_row::predict<Difference>(row.classes(), [&](std::ptrdiff_t k) {
+    template <class Row>
+    scalar_row::family_terms<2> operator()(const Row& row) const noexcept {
+        const auto decay = row.exponentials([&](std::ptrdiff_t k) { return -std::abs(row(1, k)); });
+        const auto gated = row.predict([&](std::ptrdiff_t k) {
             const double p = row(0, k);
-            return p == -detail::infinity ? p : p * detail::sigmoid(row(1, k));
+            return p == -detail::infinity ? p : p * detail::sigmoid(row(1, k), decay(k));
         });
         if (gated.what() != fault::none) return scalar_row::refused<2>(gated.what());
         const bool asks = question_weight != 0;
-        const auto question = scalar_row::predict_input(row, asks ? 2 : 0);
+        const auto question = row.predict_input(asks ? 2 : 0);
         if (question.what() != fault::none) return scalar_row::refused<2>(question.what());
 
+        const double fused = gated.surprise(row.label), alone = asks ? question.surprise(row.label) : 0;
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k) {
-            const double p = row(0, k), q = row(1, k), gate = detail::sigmoid(q), slope = gated.slope(k, row.label);
+            const double p = row(0, k), q = row(1, k), slope = gated.slope(k, row.label), e = decay(k), gate = detail::sigmoid(q, e);
             const double to_question = asks ? question_weight * question.slope(k, row.label) : 0;
             row.put(0, k, slope * gate);
-            row.put(1, k, p == -detail::infinity ? 0 : slope * p * gate * detail::sigmoid(-q));
+            row.put(1, k, p == -detail::infinity ? 0 : slope * p * gate * detail::sigmoid(-q, e));
             row.put(2, k, to_question);
         }
-        const double fused = gated.surprise(row.label), alone = asks ? question.surprise(row.label) : 0;
         return {asks ? fused + question_weight * alone : fused, {fused, alone}};
     }
 };
@@ -68,9 +68,8 @@ struct rubi_row {
 ///
 /// Shapes    p, q, q_out and their gradients: N x C; the others as car::cal.
 /// Requires  as car::cal; question_weight finite.
-/// Numerics  M the largest |p sigmoid(q)|: value and terms within 16u of the sum of their magnitudes + M, gradients within 16u (1 + M) of
-///           the sum of the magnitudes of their terms. p or q_out NaN or +inf, or q NaN: the row NaN, reported; p = -inf: class masked,
-///           its gate's gradient 0.
+/// Numerics  as car::cal, d larger by 10 times the largest |p sigmoid(q)|. p or q_out NaN or +inf, or q NaN: the row NaN, reported; p =
+///           -inf: class masked, its gate's gradient 0.
 /// Cost      four passes over a row, three exp per element and pass; allocates nothing.
 /// Source    Cadene et al. 2019, RUBi. Their program sends no gradient from q into the encoder of the question: the
 ///           caller's step.

@@ -35,10 +35,9 @@ struct xerm_row {
 
     static constexpr double published_floor = 1e-5; ///< added to the sum of the weights
 
-    template <class T>
-    scalar_row::family_terms<3> operator()(const scalar_row::family_row<T, 3>& row) const noexcept {
-        const auto student = scalar_row::predict_input(row, 0), factual = scalar_row::predict_input(row, 1),
-                   balanced = scalar_row::predict_input(row, 2);
+    template <class Row>
+    scalar_row::family_terms<3> operator()(const Row& row) const noexcept {
+        const auto student = row.predict_input(0), factual = row.predict_input(1), balanced = row.predict_input(2);
         const fault what = scalar_row::first_fault(student.what(), scalar_row::first_fault(factual.what(), balanced.what()));
         if (what != fault::none) return scalar_row::refused<3>(what);
 
@@ -52,9 +51,9 @@ struct xerm_row {
         detail::compensated_sum distilled;
         for (std::ptrdiff_t k = 0; k != row.classes(); ++k)
             if (const double wanted = balanced.probability(k); wanted != 0) distilled.add(wanted * student.surprise(k));
+        const double plain = student.surprise(row.label), other = distilled.value();
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k)
             row.put(0, k, share * student.minus(balanced, k) + rest * student.slope(k, row.label));
-        const double plain = student.surprise(row.label), other = distilled.value();
         return {share * other + rest * plain, {plain, other, share}};
     }
 };
@@ -70,9 +69,10 @@ struct xerm_row {
 ///
 /// Shapes    p, factual, counterfactual (the teachers' logits: total effect, and direct effect), grad_p: N x C; the others as car::cal.
 /// Requires  as car::cal; gamma finite.
-/// Numerics  M = gamma |log of the ratio of the teachers' cross-entropies| (1 + the sum of the terms): as car::rubi. Rows that are not
-///           finite in p or a teacher: NaN, reported. Both teachers' cross-entropies 0: NaN, reported. as_published adds 1e-5 to the
-///           denominator of w, as one of the two programs does.
+/// Numerics  as car::cal with M the largest logits of all three, added, times 1 + 2 gamma, and 32 larger by gamma (20 + 4L), L the sum of
+///           the magnitudes of the logarithms of the teachers' cross-entropies. Rows that are not finite in p or a teacher: NaN, reported.
+///           Both teachers' cross-entropies 0: NaN, reported. as_published adds 1e-5 to the denominator of w, as one of the two programs
+///           does.
 /// Cost      seven passes over a row; allocates nothing.
 /// Source    Zhu et al. 2022, Cross-Domain Empirical Risk Minimization for Unbiased Long-tailed Classification.
 template <matrix P>

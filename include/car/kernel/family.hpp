@@ -2,3 +2,4 @@
 #pragma once
 
 #include "../backend/scalar/family.hpp"
+#include "../backend/simd/family.hpp"

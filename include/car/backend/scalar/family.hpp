@@ -53,10 +53,71 @@ family_terms<Terms> refused(fault what) {
     return result;
 }
 
-/// One row as a member sees it. Gradients may lie where their inputs are: a column is read before it is written.
-template <class T, std::size_t Inputs>
-struct family_row {
+/// Logits that are made where they are read.
+template <class Difference, class Logit>
+struct composed {
+    using difference_type = Difference;
+    static constexpr bool has_counterfactual = false;
+
+    std::ptrdiff_t classes;
+    Logit logit;
+
+    std::ptrdiff_t size() const { return classes; }
+    Difference operator()(std::ptrdiff_t k) const { return {logit(k)}; }
+    bool is_masked(std::ptrdiff_t k) const { return detail::rounded((*this)(k)) == -infinity; }
+    measured<composed> measure() const { return measured<composed>(*this); }
+    double exponential(std::ptrdiff_t k, const Difference& max) const {
+        const Difference x = (*this)(k);
+        return detail::rounded(x) == -infinity ? 0 : detail::exp(x - max);
+    }
+};
+
+/// The softmax of a row of logits, and the slopes of its cross-entropy. How the row makes its exponentials is a backend's.
+template <class Row>
+struct prediction {
+    Row row;
+    measured<Row> whole;
+    double log_sum; // of the exponentials from the maximum
+
+    template <class Logit>
+    prediction(std::ptrdiff_t classes, const Logit& logit)
+        : row{classes, logit}, whole(row.measure()), log_sum(detail::log1p(whole.state.rest)) {}
+
+    fault what() const { return whole.what(); }
+    bool is_masked(std::ptrdiff_t k) const { return row.is_masked(k); }
+    /// log P_k, negated.
+    double surprise(std::ptrdiff_t k) const { return is_masked(k) ? infinity : detail::sum(whole.state.max - row(k), log_sum); }
+    /// log sum_k exp(logit_k) - x
+    double distance(double x) const { return detail::sum(whole.state.max - difference_of<Row>{x}, log_sum); }
+    double probability(std::ptrdiff_t k) const { return row.exponential(k, whole.state.max) / whole.state.sum(); }
+    /// P_k - [k = label]
+    double slope(std::ptrdiff_t k, std::ptrdiff_t label) const {
+        if (k != label) return probability(k);
+        if (is_masked(k)) return -1;
+        const auto a = row(k) - whole.state.max;
+        return cross_entropy_slope(row_target<double>{.label = label}, 1.0, k, a, detail::exp(a), whole.state);
+    }
+    /// P_k - Q_k. Where both are nearly 1, what they leave to the other classes says it.
+    template <class Other>
+    double minus(const Other& other, std::ptrdiff_t k) const {
+        const double p = probability(k), q = other.probability(k);
+        return p > 0.5 && q > 0.5 ? slope(k, k) - other.slope(k, k) : p - q;
+    }
+};
+
+/// How the scalar backend makes the predictions of rows of T.
+template <class T>
+struct predictions {
     using difference = exact_enough<T>;
+    template <class Logit>
+    using row = composed<difference, Logit>;
+};
+
+/// One row as a member sees it. Gradients may lie where their inputs are: a column is read before it is written, and what is said of the
+/// label before any is.
+template <class Predictions, class T, std::size_t Inputs>
+struct family_row {
+    using difference = typename Predictions::difference;
 
     std::array<vector_view<const T>, Inputs> inputs;
     std::array<vector_view<T>, Inputs> gradients;
@@ -78,71 +139,35 @@ struct family_row {
         for (const auto& gradient : gradients)
             for (std::ptrdiff_t k = 0; k != gradient.size; ++k) sink.put(gradient, k, value);
     }
-};
 
-/// Logits that are made where they are read.
-template <class Difference, class Logit>
-struct composed {
-    using difference_type = Difference;
-    static constexpr bool has_counterfactual = false;
-
-    std::ptrdiff_t classes;
-    Logit logit;
-
-    std::ptrdiff_t size() const { return classes; }
-    Difference operator()(std::ptrdiff_t k) const { return {logit(k)}; }
-    bool is_masked(std::ptrdiff_t k) const { return detail::rounded((*this)(k)) == -infinity; }
-};
-
-/// The softmax of a row of composed logits, and the slopes of its cross-entropy.
-template <class Row>
-struct prediction {
-    Row row;
-    measured<Row> whole;
-
-    explicit prediction(const Row& logits) : row(logits), whole(row) {}
-
-    fault what() const { return whole.what(); }
-    bool is_masked(std::ptrdiff_t k) const { return row.is_masked(k); }
-    /// log P_k, negated.
-    double surprise(std::ptrdiff_t k) const { return scalar_row::surprise(row, whole.state, k); }
-    /// log sum_k exp(logit_k) - x
-    double distance(double x) const { return detail::sum(whole.state.max - difference_of<Row>{x}, detail::log1p(whole.state.rest)); }
-    double probability(std::ptrdiff_t k) const { return exponential(k) / whole.state.sum(); }
-    /// P_k - [k = label]
-    double slope(std::ptrdiff_t k, std::ptrdiff_t label) const {
-        if (is_masked(k)) return k == label ? -1 : 0;
-        const auto a = row(k) - whole.state.max;
-        return cross_entropy_slope(row_target<double>{.label = label}, 1.0, k, a, detail::exp(a), whole.state);
+    /// The softmax of `logit(k)`, a double or a difference.
+    template <class Logit>
+    auto predict(const Logit& logit) const {
+        return prediction<typename Predictions::template row<Logit>>(classes(), logit);
     }
-    /// P_k - Q_k. Where both are nearly 1, what they leave to the other classes says it.
-    template <class Other>
-    double minus(const Other& other, std::ptrdiff_t k) const {
-        const double p = probability(k), q = other.probability(k);
-        return p > 0.5 && q > 0.5 ? slope(k, k) - other.slope(k, k) : p - q;
+    /// exp(x(k)) of doubles that are at most 0.
+    template <class Value>
+    auto exponentials(const Value& x) const {
+        return [made = typename Predictions::template row<Value>{classes(), x}](std::ptrdiff_t k) {
+            return made.exponential(k, difference{});
+        };
     }
-
-  private:
-    double exponential(std::ptrdiff_t k) const { return is_masked(k) ? 0 : detail::exp(row(k) - whole.state.max); }
+    /// The softmax of one input as it is.
+    auto predict_input(std::size_t input) const {
+        return predict([this, input](std::ptrdiff_t k) { return (*this)(input, k); });
+    }
 };
-
-/// `logit(k)` is a double or a Difference.
-template <class Difference, class Logit>
-auto predict(std::ptrdiff_t classes, Logit logit) {
-    return prediction(composed<Difference, Logit>{classes, logit});
-}
-
-/// The softmax of one input as it is.
-template <class T, std::size_t Inputs>
-auto predict_input(const family_row<T, Inputs>& row, std::size_t input) {
-    return predict<exact_enough<T>>(row.classes(), [&row, input](std::ptrdiff_t k) { return row(input, k); });
-}
 
 } // namespace scalar_row
 
+template <class T>
+scalar_row::predictions<T> predictions(scalar_backend) noexcept {
+    return {};
+}
+
 /// Every row of a call by `member`, which is given a family_row and returns its family_terms; `terms` says where they go.
-template <class Result, class T, std::size_t Inputs, std::size_t Terms, class Member>
-Result family(scalar_backend, const family_rows<T, Inputs>& call, const std::array<family_term<Result>, Terms>& terms,
+template <class Result, class Predictions, class T, std::size_t Inputs, std::size_t Terms, class Member>
+Result family(Predictions, const family_rows<T, Inputs>& call, const std::array<family_term<Result>, Terms>& terms,
               const Member& member) noexcept {
     const matrix_view<const T> none;
     const scalar_row::batch<T> rows{call.inputs[0], none, call.labels, call.options, call.arrays};
@@ -152,7 +177,7 @@ Result family(scalar_backend, const family_rows<T, Inputs>& call, const std::arr
     std::array<detail::compensated_sum, Terms> sums;
     for (std::ptrdiff_t i = 0; i != rows.size(); ++i) {
         const double weight = rows.weight(i), upstream = rows.upstream(i);
-        scalar_row::family_row<T, Inputs> row{{}, {}, {}, i, rows.target(i).label, upstream};
+        scalar_row::family_row<Predictions, T, Inputs> row{{}, {}, {}, i, rows.target(i).label, upstream};
         for (std::size_t k = 0; k != Inputs; ++k) {
             row.inputs[k] = call.inputs[k] ? call.inputs[k].row(i) : vector_view<const T>{};
             if (call.gradients[k]) row.gradients[k] = call.gradients[k].row(i);

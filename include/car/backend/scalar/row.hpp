@@ -122,6 +122,7 @@ struct measured {
     basic_row_state<difference_of<Row>> state;
     std::ptrdiff_t peak = -1;
 
+    measured() = default;
     explicit measured(const Row& row) {
         for (std::ptrdiff_t k = 0; k != row.size(); ++k) {
             const difference_of<Row> p = row(k);

@@ -76,6 +76,8 @@ template <class T>
 
 #include "text/softmax.inc"
 
+#include "text/window.inc"
+
 #include "text/kernels.inc"
 
 } // namespace car::inline CAR_ABI::kernel::simd_row::portable
