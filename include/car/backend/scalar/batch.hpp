@@ -31,6 +31,14 @@ struct gradient_rows {
     }
 };
 
+/// What the rows of a call weigh together.
+template <class Number>
+struct row_weights {
+    std::int64_t count; ///< of those that are not ignored
+    Number sum;
+    Number divisor; ///< of the rows' sum
+};
+
 /// What each row of a call of the loss is given: its logits as they are read, its target, its weight, its upstream gradient.
 template <class T>
 struct batch {
@@ -64,14 +72,18 @@ struct batch {
 
     double upstream(std::ptrdiff_t i) const { return arrays.upstream ? static_cast<double>(arrays.upstream[i]) : 1; }
 
-    /// What the rows' sum is divided by.
     template <class Difference>
-    detail::number_of<Difference> divisor() const {
-        if (options.reduction != reduction::mean) return 1;
-        if (options.divisor) return *options.divisor;
+    row_weights<detail::number_of<Difference>> weigh() const {
+        using number = detail::number_of<Difference>;
         detail::sum_of<Difference> weights;
-        for (std::ptrdiff_t i = 0; i != size(); ++i) weights.add(weight(i));
-        return weights.value();
+        std::int64_t count = 0;
+        for (std::ptrdiff_t i = 0; i != size(); ++i) {
+            const double one = weight(i);
+            count += one != 0;
+            weights.add(one);
+        }
+        const number sum = weights.value();
+        return {count, sum, options.reduction != reduction::mean ? number(1) : options.divisor ? number(*options.divisor) : sum};
     }
 
     template <class Number>

@@ -171,9 +171,12 @@ Result family(Predictions, const family_rows<T, Inputs>& call, const std::array<
               const Member& member) noexcept {
     const matrix_view<const T> none;
     const scalar_row::batch<T> rows{call.inputs[0], none, call.labels, call.options, call.arrays};
-    const double divisor = rows.template divisor<double>();
+    const scalar_row::row_weights<double> weights = rows.template weigh<double>();
+    const double divisor = weights.divisor;
     Result total;
-    detail::compensated_sum weights, values;
+    total.count = weights.count;
+    total.weight = weights.sum;
+    detail::compensated_sum values;
     std::array<detail::compensated_sum, Terms> sums;
     for (std::ptrdiff_t i = 0; i != rows.size(); ++i) {
         const double weight = rows.weight(i), upstream = rows.upstream(i);
@@ -193,9 +196,7 @@ Result family(Predictions, const family_rows<T, Inputs>& call, const std::array<
                 row.fill(result.what == fault::masked_row ? 0 : detail::no_number);
                 if (total.status.rows++ == 0) total.status = {result.what, i, 1};
             }
-            ++total.count;
         }
-        weights.add(weight);
         values.add(weight * result.value);
         for (std::size_t k = 0; k != Terms; ++k) {
             const bool nothing = terms[k].is_gradient && (result.what == fault::masked_row || result.terms[k] == 0);
@@ -203,7 +204,6 @@ Result family(Predictions, const family_rows<T, Inputs>& call, const std::array<
         }
         if (call.arrays.row_loss) call.arrays.row_loss[i] = scalar_row::store<term_of<T>>(weight * result.value);
     }
-    total.weight = weights.value();
     const auto reduced = [&](double sum) {
         if (call.options.reduction == reduction::none) return detail::no_number;
         return total.count == 0 ? 0 : sum / divisor;

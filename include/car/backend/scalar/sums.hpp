@@ -89,14 +89,10 @@ class loss_call {
   public:
     loss_call(const batch<T>& rows, const loss_options& options, const loss_arrays<T>& arrays)
         : rows_(rows), options_(options), arrays_(arrays) {
-        detail::sum_of<Difference> weights;
-        for (std::ptrdiff_t i = 0; i != rows.size(); ++i) {
-            const double weight = rows.weight(i);
-            whole_.count += weight != 0;
-            weights.add(weight);
-        }
-        whole_.weight = store<double>(number(weights.value()));
-        divisor_ = options.reduction != reduction::mean ? number(1) : options.divisor ? number(*options.divisor) : weights.value();
+        const row_weights<number> weights = rows.template weigh<Difference>();
+        whole_.count = weights.count;
+        whole_.weight = store<double>(weights.sum);
+        divisor_ = weights.divisor;
     }
 
     /// What the gradients of a row are multiplied with.
