@@ -74,7 +74,7 @@ car::loss_result compute(const inputs<T>& in, car::precision precision, results<
                          std::ptrdiff_t count = rows) {
     const auto p = block(in.p, first, count), c = block(in.c, first, count);
     const car::vector_view<const int> labels(in.labels.data() + first, count);
-    const car::loss_options options{.reduction = car::reduction::sum, .precision = precision};
+    const car::loss_options options{.strength = 0.5, .reduction = car::reduction::sum, .precision = precision};
     car::softmax(p, block(out.softmax, first, count));
     car::log_softmax(p, block(out.log_softmax, first, count));
     car::log_sum_exp(p, part(out.log_sum, first, count));

@@ -195,7 +195,7 @@ fault loss_hvp(const logit_pairs<T, Difference>& row, const row_target<T>& targe
 template <class T, class Difference>
 row_status loss_hvp_rows(const batch<T>& rows, const loss_direction<T>& direction, const loss_options& options, double limit) {
     using number = detail::number_of<Difference>;
-    const number divisor = rows.template divisor<Difference>();
+    const number divisor = rows.template weigh<Difference>().divisor;
     row_status status;
     for (std::ptrdiff_t i = 0; i != rows.size(); ++i) {
         gradient_rows<T, number> gradients = rows.template gradients<number>(i);
