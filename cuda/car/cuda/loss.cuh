@@ -3,7 +3,7 @@
 
 #include "batch.cuh"  // what each row of a call is given
 #include "launch.cuh" // rows on a device
-#include "state.cuh"  // the terms of a row
+#include "terms.cuh"  // what a row comes to
 
 namespace car::inline CAR_ABI::kernel::device_row {
 
