@@ -35,16 +35,19 @@ template <class A>
 struct log_sum {
     peak<A> top;
     exponentials<A> exponential;
-    A at_top = 1; ///< exp at the maximum's column
+    A at_top = 1;     ///< exp at the maximum's column
+    A low_of_top = 0; ///< what top.value, a rounded logit, is short of it
     compensated<A> rest;
 
-    template <class Row, class Group, class Logit, class T>
-    __device__ log_sum(const Row& row, Group& group, const row_pointers<T>& at, const Logit& logit)
+    __device__ log_sum() : exponential(A(0)) {}
+
+    /// own(k) is the logit of any column of the row.
+    template <class Row, class Group, class Logit>
+    __device__ log_sum(const Row& row, Group& group, const Logit& logit, const auto& own)
         : top(largest(row, group, logit)), exponential(is_defined() ? top.value : A(0)) {
         if (is_defined()) {
-            const A p = widen(at.p[top.column]), c = at.c ? widen(at.c[top.column]) : A(0);
-            const split<A> own = logit(p, c);
-            at_top = exponential(own.high, own.low);
+            low_of_top = own(top.column).low;
+            at_top = exponential(top.value, low_of_top);
         }
         row.visit([&](int k, A p, A c) {
             const split<A> own = logit(p, c);
@@ -55,6 +58,7 @@ struct log_sum {
 
     __device__ bool is_defined() const { return !top.bad && top.column != 0x7fffffff; }
     __device__ double sum() const { return rest.value() + static_cast<double>(at_top); }
+    /// log(sum of exp(logit - the largest logit)), with all digits of a sure row.
     __device__ double value() const { return log1p(rest.value() * inverse(static_cast<double>(at_top))); }
 
   private:
@@ -74,7 +78,7 @@ template <class T, output Output, class Logit>
 struct softmax_rows {
     using storage = T;
     using A = term_of<T>;
-    static constexpr bool every_tier = false;
+    static constexpr kernels has = kernels::few;
 
     rows_of<const T> p, c;
     rows_of<T> y;
@@ -86,7 +90,8 @@ struct softmax_rows {
 
     template <class Row, class Group>
     __device__ void operator()(const Row& row, Group& group, std::int64_t i, bool inside) const {
-        const log_sum<A> whole(row, group, inside ? this->row(i) : row_pointers<T>{}, logit);
+        const row_pointers<T> at = inside ? this->row(i) : row_pointers<T>{};
+        const log_sum<A> whole(row, group, logit, [&](int k) { return logit(widen(at.p[k]), at.c ? widen(at.c[k]) : A(0)); });
         group.settle();
         if (!inside) return;
         const double value = whole.value();
@@ -119,7 +124,7 @@ template <class T>
 struct softmax_vjp_rows {
     using storage = T;
     using A = term_of<T>;
-    static constexpr bool every_tier = false;
+    static constexpr kernels has = kernels::few;
 
     rows_of<const T> y, upstream;
     rows_of<T> grad_p, grad_c;

@@ -54,10 +54,11 @@ struct measured {
     A at_top = 1; ///< exp at the maximum
     spread<A> sums;
 
+    /// c_at(k) is the c of any column of the row.
     template <class Row, class Group>
-    __device__ measured(const Row& row, Group& group, const auto* c_of_row) : top(peak_of(row, group)), exponential(safe(top)) {
+    __device__ measured(const Row& row, Group& group, const auto& c_at) : top(peak_of(row, group)), exponential(safe(top)) {
         at_top = exponential(safe(top));
-        const A origin = c_of_row && is_defined() ? widen(c_of_row[top.column]) : A(0);
+        const A origin = is_defined() ? c_at(top.column) : A(0);
         visit_kept(row, [&](int k, A p, A c, element<A>& kept) {
             const A e = exponential(p);
             kept = {e, 0, 0, 0};

@@ -71,4 +71,10 @@ constexpr plan choose(int width, std::ptrdiff_t cols, bool contiguous, bool alig
     return {tier::streamed, vector, 1, most_threads, most_threads, 1, 0};
 }
 
+/// The same for an operation whose rows of every length are read again in every pass.
+constexpr plan choose_streamed(std::ptrdiff_t cols) {
+    const int group = cols <= 64 ? 8 : cols <= 1024 ? 32 : most_threads;
+    return {tier::streamed, 1, 1, group, group == most_threads ? most_threads : 128, 1, 0};
+}
+
 } // namespace car::inline CAR_ABI::kernel::device_row
