@@ -71,20 +71,9 @@ foreach(file IN LISTS ptx_tests)
   if(name STREQUAL "faults")
     car_add_cuda_test(ptx.${name} ${file} PTX 90 STAND_IN_ONLY) # on a GPU a fault is the end of the program
   else()
-    car_add_cuda_test(ptx.${name} ${file} PTX 90 100 ARCHITECTURES 90a) # clusters
+    car_add_cuda_test(ptx.${name} ${file} PTX 90 100 ARCHITECTURES 90) # clusters
   endif()
 endforeach()
-
-# The library's kernels as PTX, for the stand-in; car::cuda has them as machine code.
-set(objects "")
-foreach(kernel IN LISTS car_cuda_kernels)
-  get_filename_component(name ${kernel} NAME_WE)
-  set(object ${CMAKE_CURRENT_BINARY_DIR}/kernels.${name}.o)
-  car_nvcc_object(${object} ${kernel} -lineinfo -cudart none --no-compress -gencode arch=compute_90,code=compute_90)
-  list(APPEND objects ${object})
-endforeach()
-add_library(car_cuda_stand_in STATIC ${objects})
-set_target_properties(car_cuda_stand_in PROPERTIES LINKER_LANGUAGE CXX)
 
 add_library(loss_answer OBJECT ${CMAKE_CURRENT_LIST_DIR}/support/loss_answer.cpp)
 target_include_directories(loss_answer PRIVATE ${CMAKE_CURRENT_LIST_DIR})
@@ -94,7 +83,7 @@ target_link_libraries(loss_answer PRIVATE car_strict PUBLIC quadmath)
 file(GLOB cuda_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/cuda/*.test.cpp)
 foreach(file IN LISTS cuda_tests)
   get_filename_component(name ${file} NAME_WE)
-  car_add_cuda_test(cuda.${name} ${file} LIBRARIES loss_answer STAND_IN_LIBRARIES car_cuda_stand_in DEVICE_LIBRARIES car_cuda)
+  car_add_cuda_test(cuda.${name} ${file} LIBRARIES loss_answer STAND_IN_LIBRARIES car_cuda_kernels DEVICE_LIBRARIES car_cuda)
 endforeach()
 
 # What ptxas made of the kernels, against limits and the table of the document.
@@ -106,7 +95,7 @@ function(car_add_stand_in_program name source)
   car_nvcc_object(${object} ${source} -lineinfo -cudart none --no-compress -gencode arch=compute_90,code=compute_90)
   add_executable(${name} ${object})
   set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
-  target_link_libraries(${name} PRIVATE car_cuda_stand_in stand_in)
+  target_link_libraries(${name} PRIVATE car_cuda_kernels stand_in)
 endfunction()
 car_add_stand_in_program(cuda.training_step ${PROJECT_SOURCE_DIR}/examples/cuda/training_step.cu)
 add_test(NAME cuda.training_step COMMAND cuda.training_step)

@@ -77,7 +77,8 @@ struct row_base {
     __device__ bool owns(int k) const { return k / Vector % size == rank; }
     __device__ void put(int k, term_of<T> value) const { at.to_p[k] = narrow<T>(value); }
     __device__ void flush() const {}
-    static constexpr bool keeps = false; ///< has a place for what is found of each column
+    static constexpr bool keeps = false;      ///< has a place for what is found of each column
+    static constexpr int neighbours = Vector; ///< elements that a loop visits at a time
     static constexpr int most_threads = device_row::most_threads;
 };
 

@@ -52,6 +52,20 @@ __device__ __forceinline__ void merge_lanes(Value& value, int lanes) {
         if (distance < lanes) value.merge(from_lane(value, distance));
 }
 
+/// Of all lanes of a warp: what two of them have alike is merged once.
+template <class Value>
+__device__ __forceinline__ void merge_warp(Value& value) {
+    merge_lanes(value, 32);
+}
+/// The same of floats, through integers in their order: the warp has an instruction for those.
+__device__ __forceinline__ void merge_warp(peak<float>& value) {
+    const auto in_order = [](std::int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }; // its own inverse
+    const int own = in_order(bits_of(add(value.value, 0.0f))), largest = __reduce_max_sync(0xffffffffu, own);
+    value.column = __reduce_min_sync(0xffffffffu, own == largest ? value.column : 0x7fffffff);
+    value.bad = static_cast<int>(__reduce_or_sync(0xffffffffu, static_cast<unsigned>(value.bad)));
+    value.value = number_of_bits(in_order(largest));
+}
+
 /// `Threads` neighbours of a warp for each row, 1 to 32.
 template <int Threads>
 struct lanes {
@@ -67,15 +81,13 @@ struct lanes {
 
     template <class Value>
     __device__ void reduce(Value& value) {
-        merge_lanes(value, Threads);
+        if constexpr (Threads == 32)
+            merge_warp(value);
+        else
+            merge_lanes(value, Threads);
     }
     /// Whether it is so for any row of this warp: then all of them take the same way.
-    __device__ bool any(bool condition) const {
-        int found = condition;
-#pragma unroll
-        for (int distance = 16; distance != 0; distance /= 2) found |= __shfl_xor_sync(0xffffffffu, found, distance);
-        return found != 0;
-    }
+    __device__ bool any(bool condition) const { return __any_sync(0xffffffffu, condition) != 0; }
 };
 
 /// A block for each row.
@@ -94,7 +106,7 @@ struct whole_block {
     __device__ void reduce(Value& value) {
         static_assert(sizeof(Value) <= slot);
         __syncwarp(); // after loops of different lengths
-        merge_lanes(value, 32);
+        merge_warp(value);
         auto* parts = reinterpret_cast<Value*>(scratch);
         const int lane = static_cast<int>(threadIdx.x) % 32, warps = static_cast<int>(blockDim.x) / 32;
         __syncthreads(); // the last reduction has been read

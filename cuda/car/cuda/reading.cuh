@@ -37,7 +37,7 @@ struct as_asked {
         if (!is_bent(x)) return scale * x;
         const double size = 2 * magnitude(rate * x), near = smaller(size, format<double>::deepest);
         const curve<double> at(near, 0);
-        const double fall = near > 1 ? at.drop : near - at.phi, capped = quotient(quotient(fall, 2 - fall), rate); // 1 - exp(-size)
+        const double fall = at.drop, capped = quotient(quotient(fall, 2 - fall), rate); // 1 - exp(-size)
         return scale * (x < 0 ? -capped : capped);
     }
     __device__ double c(double x) const { return strength * p(x); }
@@ -45,7 +45,7 @@ struct as_asked {
     __device__ double slope_p(double x) const {
         if (!is_bent(x)) return scale;
         const double size = 2 * magnitude(rate * x);
-        const double e = size < format<double>::negligible ? shifted_exp(reduced<double>(-size), 0) : 0;
+        const double e = size < format<double>::negligible ? shifted_exp(reduced<double>(-size)) : 0;
         return scale * quotient(4 * e, (1 + e) * (1 + e));
     }
     __device__ double slope_c(double x) const { return strength * slope_p(x); }
@@ -64,6 +64,7 @@ struct asked_row {
     const Row& row;
     const How& how;
     static constexpr bool keeps = false;
+    static constexpr int neighbours = Row::neighbours;
 
     template <class F>
     __device__ void visit(F f) const {

@@ -39,6 +39,7 @@ class register_row : public row_base<T, Vector> {
             if (column(j) < this->cols) write_pack(this->at, column(j), p_[j], c_[j], f);
     }
     static constexpr bool keeps = sizeof(T) < 8; // of doubles it would not fit
+    static constexpr int neighbours = Packs * Vector;
     static constexpr int most_threads = most_in_registers;
     template <class F>
     __device__ void visit_kept(F f) const {

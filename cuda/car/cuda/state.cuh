@@ -10,16 +10,15 @@ namespace car::inline CAR_ABI::kernel::device_row {
 /// exp(p - max), in units that all rows share. What is subtracted first is subtracted without error where exp is not 0.
 template <class A>
 struct exponentials {
-    A subtracted, floor;
-    typename format<A>::bits reference;
+    A subtracted, floor, shift;
 
     __device__ explicit exponentials(A max)
         : subtracted(magnitude(max) >= 4 * format<A>::reach ? max : A(0)), floor(max - format<A>::reach),
-          reference(reference_of(max - subtracted)) {}
+          shift(shift_of(max - subtracted)) {}
     __device__ bool reaches(A p) const { return p >= floor; }
-    __device__ A operator()(A p) const { return reaches(p) ? shifted_exp(reduced<A>(p - subtracted), reference) : A(0); }
+    __device__ A operator()(A p) const { return reaches(p) ? shifted_exp(reduced<A>(p - subtracted, shift)) : A(0); }
     /// exp(p + low - max)
-    __device__ A operator()(A p, A low) const { return reaches(p) ? shifted_exp(reduced<A>(p - subtracted, low), reference) : A(0); }
+    __device__ A operator()(A p, A low) const { return reaches(p) ? shifted_exp(reduced<A>(split<A>{p - subtracted, low}, shift)) : A(0); }
 };
 
 /// What the second pass finds out: the sum, the mean of c to a few digits, the extent of p - c and of c.
@@ -35,6 +34,10 @@ struct spread {
         lowest = smaller(lowest, other.lowest);
     }
 };
+
+/// How many terms of a sum over this row are added together: powers of two, so that they are no more than all of them.
+template <int Most, class Row>
+inline constexpr int at_most = Row::neighbours < Most ? Row::neighbours : Most;
 
 template <class A>
 struct two_sums {
@@ -59,14 +62,16 @@ struct measured {
     __device__ measured(const Row& row, Group& group, const auto& c_at) : top(peak_of(row, group)), exponential(safe(top)) {
         at_top = exponential(safe(top));
         const A origin = is_defined() ? c_at(top.column) : A(0);
+        grouped<A, at_most<2, Row>> rest; // of a sure row it is the cross-entropy, which has a rounding to spare
         visit_kept(row, [&](int k, A p, A c, element<A>& kept) {
             const A e = exponential(p);
             kept = {e, 0, 0, 0};
-            sums.rest.add_term(k == top.column ? A(0) : e);
+            rest.add_term(k == top.column ? A(0) : e);
             sums.drift = fma(e, exponential.reaches(p) ? c - origin : A(0), sums.drift);
             sums.highest = larger(sums.highest, p - c);
             sums.lowest = smaller(sums.lowest, c);
         });
+        sums.rest = rest.whole();
         group.reduce(sums);
         centre = static_cast<A>(static_cast<double>(origin) + static_cast<double>(sums.drift) * inverse(sum()));
     }

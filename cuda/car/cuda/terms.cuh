@@ -51,7 +51,7 @@ struct centred {
         const split<A> x = distance(p, c);
         const A near = smaller(larger(x.high, -f::deepest), f::deepest);
         const curve<A> at(near, x.low);
-        return {e, e * x.high, e * (at.phi + (x.high - near)), e * (near > 1 ? at.drop : near - at.phi)};
+        return {e, e * x.high, e * (at.phi + (x.high - near)), e * at.drop};
     }
 };
 
@@ -121,16 +121,17 @@ __device__ bool outgrows(const Row& row, Group& group, const measured<A>& whole)
 /// `Kept`: what is found of each column is kept, where the row has a place for it.
 template <class A, bool Kept, class Row, class Group, class Column>
 __device__ void finish_narrow(const Row& row, Group& group, const Column& column, row_terms& terms) {
-    two_sums<A> sums; // D, U
+    grouped<A, at_most<4, Row>> drifts, excesses;
     visit_kept(row, [&](int, A p, A c, element<A>& kept) {
         element<A> k;
         if constexpr (Kept && Row::keeps)
             kept = k = column(p, c, kept.e);
         else
             k = column(p, c);
-        sums.first.add_term(k.drift);
-        sums.second.add_term(k.excess);
+        drifts.add_term(k.drift);
+        excesses.add_term(k.excess);
     });
+    two_sums<A> sums{drifts.whole(), excesses.whole()}; // D, U
     group.reduce(sums);
     const double one_over = inverse(terms.sum), excess = sums.second.value() * one_over, drift = sums.first.value() * one_over;
     const double z = excess - drift;
