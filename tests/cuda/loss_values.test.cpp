@@ -261,7 +261,7 @@ TEST_CASE("no row that counts") {
 TEST_CASE_TEMPLATE("special values stay in their row", T, float, double, car::bfloat16, car::float16) {
     using car::fault;
     const T nothing = static_cast<T>(NAN), above = static_cast<T>(inf), below = static_cast<T>(-inf);
-    for (const std::size_t classes : {5, 40, 600}) {
+    for (const std::size_t classes : {5u, 40u, 600u}) {
         CAPTURE(classes);
         auto clean = some_rows<T>(classes, 6);
         clean.labels[2] = 1;
@@ -394,13 +394,13 @@ TEST_CASE_TEMPLATE("special values stay in their row", T, float, double, car::bf
 }
 
 TEST_CASE("a row has the same bits in any batch, place and order, whatever ex2 and lg2 give") {
-    for (const std::size_t classes : {7, 100, 700, 9000}) {
+    for (const std::size_t classes : {7u, 100u, 700u, 9000u}) {
         CAPTURE(classes);
         const std::size_t count = classes > 1000 ? 3 : 37;
         auto rows = some_rows<float>(classes, count);
         for (std::size_t k = 0; k != classes; ++k) rows.c[k] *= 40; // a wide row beside others
         run(rows);
-        for (const std::uint64_t seed : {1, 2}) {
+        for (const std::uint64_t seed : {1u, 2u}) {
             auto other = rows;
             ptx::shuffle_order(seed);
             ptx::perturb(seed == 1 ? 0x1p-22 : 0);
@@ -430,7 +430,7 @@ TEST_CASE("a row has the same bits in any batch, place and order, whatever ex2 a
 
 TEST_CASE("each element is read once and written once") {
     if (!ptx::is_stand_in()) return;
-    for (const std::size_t classes : {512, 1000, 4096, 20000, 60000}) {
+    for (const std::size_t classes : {512u, 1000u, 4096u, 20000u, 60000u}) {
         auto rows = some_rows<float>(classes, classes > 10000 ? 1 : 8);
         ptx::reset_counters();
         run(rows);

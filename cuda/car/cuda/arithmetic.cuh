@@ -53,6 +53,13 @@ __device__ __forceinline__ float larger(float a, float b) { return fmaxf(a, b); 
 __device__ __forceinline__ double larger(double a, double b) { return fmax(a, b); }
 __device__ __forceinline__ float smaller(float a, float b) { return fminf(a, b); }
 __device__ __forceinline__ double smaller(double a, double b) { return fmin(a, b); }
+/// The larger, or the one that is NaN.
+__device__ __forceinline__ float larger_or_nan(float a, float b) {
+    float larger;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+    return larger;
+}
+__device__ __forceinline__ double larger_or_nan(double a, double b) { return b > a || b != b ? b : a; }
 __device__ __forceinline__ float magnitude(float a) { return fabsf(a); }
 __device__ __forceinline__ double magnitude(double a) { return fabs(a); }
 
@@ -105,6 +112,22 @@ class grouped {
         if (count_ == 0) sum_.add_term(part_);
     }
     __device__ const compensated<A>& whole() const { return sum_; }
+};
+
+/// The sums of several threads together: those of floats in double, which has digits to spare.
+template <class A>
+struct joint : compensated<A> {
+    joint() = default;
+    __device__ joint(const compensated<A>& own) : compensated<A>(own) {}
+};
+template <>
+struct joint<float> {
+    double sum = 0;
+
+    joint() = default;
+    __device__ joint(const compensated<float>& own) : sum(own.value()) {}
+    __device__ void merge(const joint& other) { sum += other.sum; }
+    __device__ double value() const { return sum; }
 };
 
 /// What a format of numbers gives to exp: ln 2 in two parts, of which the first has few bits, and the terms of its series on

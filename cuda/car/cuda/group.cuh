@@ -9,7 +9,7 @@
 // number of threads alone. All threads of a warp take part in each, also those whose row is past the end.
 namespace car::inline CAR_ABI::kernel::device_row {
 
-/// The largest logit that was seen, its first column, and what is bad about the row: 1, a logit is +inf; 2, NaN; 3, both.
+/// The largest logit that was seen, its first column, and what is bad about the row: 1, a logit is +inf; 2 or 3, NaN.
 template <class A>
 struct peak {
     A value = -infinity<A>;
@@ -17,11 +17,13 @@ struct peak {
     int bad = 0;
 
     __device__ void add(A p, int k) {
-        if (!(p < infinity<A>)) bad |= p == infinity<A> ? 1 : 2;
-        if (p > value) {
-            value = p;
-            column = k;
-        }
+        if (p > value) column = k;
+        value = larger_or_nan(value, p);
+    }
+    /// After the last of a thread's logits.
+    __device__ void close() {
+        bad = value == infinity<A> ? 1 : value == value ? 0 : 2;
+        if (bad != 0) value = 0;
     }
     __device__ void merge(const peak& other) {
         bad |= other.bad;
@@ -86,6 +88,11 @@ struct lanes {
         else
             merge_lanes(value, Threads);
     }
+    /// f(), which is the same for all threads of a row.
+    template <class F>
+    __device__ auto once(F f) const {
+        return f();
+    }
     /// Whether it is so for any row of this warp: then all of them take the same way.
     __device__ bool any(bool condition) const { return __any_sync(0xffffffffu, condition) != 0; }
 };
@@ -116,6 +123,20 @@ struct whole_block {
         while (lanes < warps) lanes *= 2;
         value = lane % lanes < warps ? parts[lane % lanes] : Value{};
         merge_lanes(value, lanes);
+    }
+    /// f(), which is the same for all threads of a row: one warp finds it for all.
+    template <class F>
+    __device__ auto once(F f) const {
+        using Value = decltype(f());
+        static_assert(sizeof(Value) <= 32 * slot);
+        auto* const place = reinterpret_cast<Value*>(scratch);
+        __syncthreads(); // the last reduction has been read
+        if (threadIdx.x < 32) {
+            const Value found = f();
+            if (threadIdx.x == 0) *place = found;
+        }
+        __syncthreads();
+        return *place;
     }
     __device__ bool any(bool condition) const { return condition; } // which is the same for all threads of a row
 };

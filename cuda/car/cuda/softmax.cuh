@@ -37,7 +37,7 @@ struct log_sum {
     exponentials<A> exponential;
     A at_top = 1;     ///< exp at the maximum's column
     A low_of_top = 0; ///< what top.value, a rounded logit, is short of it
-    compensated<A> rest;
+    joint<A> rest;
 
     __device__ log_sum() : exponential(A(0)) {}
 
@@ -49,10 +49,12 @@ struct log_sum {
             low_of_top = own(top.column).low;
             at_top = exponential(top.value, low_of_top);
         }
+        compensated<A> own_rest;
         row.visit([&](int k, A p, A c) {
             const split<A> own = logit(p, c);
-            rest.add_term(k == top.column ? A(0) : exponential(own.high, own.low));
+            own_rest.add_term(k == top.column ? A(0) : exponential(own.high, own.low));
         });
+        rest = own_rest;
         group.reduce(rest);
     }
 
@@ -66,6 +68,7 @@ struct log_sum {
     static __device__ peak<A> largest(const Row& row, Group& group, const Logit& logit) {
         peak<A> found;
         row.visit([&](int k, A p, A c) { found.add(logit(p, c).high, k); });
+        found.close();
         group.reduce(found);
         return found;
     }
@@ -136,14 +139,15 @@ struct softmax_vjp_rows {
     template <class Row, class Group>
     __device__ void operator()(const Row& row, Group& group, std::int64_t, bool inside) const {
         const auto is_nothing = [](A probability) { return probability == 0 || probability == -infinity<A>; }; // or past the end
-        two_sums<A> sums; // y sums to 1 only to rounding: what is missing may not leak into the gradient
+        compensated<A> products, mass; // y sums to 1 only to rounding: what is missing may not leak into the gradient
         row.visit([&](int, A probability, A g) {
             if (is_nothing(probability)) return;
             const A product = probability * g;
-            sums.first.add_term(product);
-            sums.first.low += fma(probability, g, -product);
-            sums.second.add_term(probability);
+            products.add_term(product);
+            products.low += fma(probability, g, -product);
+            mass.add_term(probability);
         });
+        two_sums<A> sums{products, mass};
         group.reduce(sums);
         group.settle();
         if (!inside) return;

@@ -24,12 +24,13 @@ struct exponentials {
 /// What the second pass finds out: the sum, the mean of c to a few digits, the extent of p - c and of c.
 template <class A>
 struct spread {
-    compensated<A> rest;
-    A drift = 0, highest = -infinity<A>, lowest = infinity<A>;
+    joint<A> rest;
+    double drift = 0;
+    A highest = -infinity<A>, lowest = infinity<A>;
 
     __device__ void merge(const spread& other) {
         rest.merge(other.rest);
-        drift = add(drift, other.drift);
+        drift += other.drift;
         highest = larger(highest, other.highest);
         lowest = smaller(lowest, other.lowest);
     }
@@ -41,7 +42,7 @@ inline constexpr int at_most = Row::neighbours < Most ? Row::neighbours : Most;
 
 template <class A>
 struct two_sums {
-    compensated<A> first, second;
+    joint<A> first, second;
 
     __device__ void merge(const two_sums& other) {
         first.merge(other.first);
@@ -63,17 +64,19 @@ struct measured {
         at_top = exponential(safe(top));
         const A origin = is_defined() ? c_at(top.column) : A(0);
         grouped<A, at_most<2, Row>> rest; // of a sure row it is the cross-entropy, which has a rounding to spare
+        A drift = 0;
         visit_kept(row, [&](int k, A p, A c, element<A>& kept) {
             const A e = exponential(p);
             kept = {e, 0, 0, 0};
             rest.add_term(k == top.column ? A(0) : e);
-            sums.drift = fma(e, exponential.reaches(p) ? c - origin : A(0), sums.drift);
+            drift = fma(e, exponential.reaches(p) ? c - origin : A(0), drift);
             sums.highest = larger(sums.highest, p - c);
             sums.lowest = smaller(sums.lowest, c);
         });
         sums.rest = rest.whole();
+        sums.drift = static_cast<double>(drift);
         group.reduce(sums);
-        centre = static_cast<A>(static_cast<double>(origin) + static_cast<double>(sums.drift) * inverse(sum()));
+        centre = static_cast<A>(static_cast<double>(origin) + sums.drift * inverse(sum()));
     }
     A centre;
 
@@ -88,6 +91,7 @@ struct measured {
     static __device__ peak<A> peak_of(const Row& row, Group& group) {
         peak<A> found;
         row.visit([&](int k, A p, A) { found.add(p, k); });
+        found.close();
         group.reduce(found);
         return found;
     }

@@ -8,7 +8,7 @@ namespace car::inline CAR_ABI::kernel::device_row {
 /// How far the logits of the live classes are below the maximum, in all.
 template <class A>
 struct distances {
-    compensated<A> sum;
+    joint<A> sum;
     A live = 0;
 
     __device__ void merge(const distances& other) {
@@ -31,11 +31,13 @@ struct target_terms {
     template <class Row, class Group>
     __device__ void smooth(const Row& row, Group& group, A max, double amount) {
         distances<A> all;
+        compensated<A> sum;
         row.visit([&](int, A p, A) {
             if (p == -infinity<A>) return;
-            all.sum.add_term(max - p);
+            sum.add_term(max - p);
             all.live += 1;
         });
+        all.sum = sum;
         group.reduce(all);
         const double share = inverse(all.live > 0 ? static_cast<double>(all.live) : 1);
         even = amount * share;

@@ -26,8 +26,11 @@ struct wide_number {
 
 /// What a row's sums say, in double. As car::basic_row_terms; the last three are of w = x + shift: exp(-w) = slope (exp(-x)),
 /// fall = slope - 1, level = phi(shift) - divergence.
-struct row_terms {
-    double sum = 1, log_sum = 0, mean = 0, shift = 0, divergence = 0, slope = 1, fall = 0, level = 0;
+struct narrow_terms {
+    double log_sum = 0, mean = 0, shift = 0, divergence = 0, slope = 1, fall = 0, level = 0;
+};
+struct row_terms : narrow_terms {
+    double sum = 1;
     bool wide = false, deep = false, finite = true; ///< deep: some columns are `careful`; finite: c is, wherever it counts
     double log_sum_y = 0, sum_y = 1;                ///< of exp(p - c - highest), of a wide row; the sum in units of its own
 
@@ -120,7 +123,7 @@ __device__ bool outgrows(const Row& row, Group& group, const measured<A>& whole)
 
 /// `Kept`: what is found of each column is kept, where the row has a place for it.
 template <class A, bool Kept, class Row, class Group, class Column>
-__device__ void finish_narrow(const Row& row, Group& group, const Column& column, row_terms& terms) {
+__device__ narrow_terms finish_narrow(const Row& row, Group& group, const measured<A>& whole, const Column& column) {
     grouped<A, at_most<4, Row>> drifts, excesses;
     visit_kept(row, [&](int, A p, A c, element<A>& kept) {
         element<A> k;
@@ -133,14 +136,19 @@ __device__ void finish_narrow(const Row& row, Group& group, const Column& column
     });
     two_sums<A> sums{drifts.whole(), excesses.whole()}; // D, U
     group.reduce(sums);
-    const double one_over = inverse(terms.sum), excess = sums.second.value() * one_over, drift = sums.first.value() * one_over;
-    const double z = excess - drift;
-    terms.mean = drift;
-    terms.shift = log1p(z);
-    terms.divergence = magnitude(z) < 0.5 ? excess + log1p_minus(z) : drift + terms.shift;
-    terms.slope = inverse(1 + z);
-    terms.fall = -z * terms.slope;
-    terms.level = (terms.fall + terms.shift) - terms.divergence;
+    return group.once([&] {
+        narrow_terms found;
+        found.log_sum = whole.log_sum();
+        const double one_over = inverse(whole.sum()), excess = sums.second.value() * one_over, drift = sums.first.value() * one_over;
+        const double z = excess - drift;
+        found.mean = drift;
+        found.shift = log1p(z);
+        found.divergence = magnitude(z) < 0.5 ? excess + log1p_minus(z) : drift + found.shift;
+        found.slope = inverse(1 + z);
+        found.fall = -z * found.slope;
+        found.level = (found.fall + found.shift) - found.divergence;
+        return found;
+    });
 }
 
 template <class A, class Row, class Group>
@@ -172,8 +180,10 @@ template <class A, class Row, class Group>
 __device__ row_terms finish(const Row& row, Group& group, measured<A>& whole, bool reads_c) {
     row_terms terms;
     terms.sum = whole.sum();
-    terms.log_sum = whole.log_sum();
-    if (!reads_c) return terms;
+    if (!reads_c) {
+        terms.log_sum = group.once([&] { return whole.log_sum(); });
+        return terms;
+    }
     const bool odd = !(magnitude(whole.centre) < A(1e30));
     if (group.any(odd)) {
         measured<A> looked = whole;
@@ -189,17 +199,18 @@ __device__ row_terms finish(const Row& row, Group& group, measured<A>& whole, bo
     terms.wide = !(top <= 30) || !terms.finite;
     terms.deep = !terms.wide && low && counts;
     // Rows that share a warp take each way together, and each keeps what is its own; the common way is taken by all.
-    const auto take = [&](bool own, auto way) {
+    const narrow_terms common = finish_narrow<A, true>(row, group, whole, centred<A>{whole.exponential, whole.centre});
+    terms.log_sum = common.log_sum;
+    if (terms.is_plain()) static_cast<narrow_terms&>(terms) = common;
+    if (group.any(terms.deep)) {
+        const narrow_terms found = finish_narrow<A, false>(row, group, whole, careful<A>(whole, terms));
+        if (terms.deep) static_cast<narrow_terms&>(terms) = found;
+    }
+    if (group.any(terms.wide)) {
         row_terms found = terms;
-        way(found);
-        if (own) terms = found;
-    };
-    take(terms.is_plain(), [&](row_terms& found) {
-        finish_narrow<A, true>(row, group, centred<A>{whole.exponential, whole.centre}, found);
-    });
-    if (group.any(terms.deep))
-        take(terms.deep, [&](row_terms& found) { finish_narrow<A, false>(row, group, careful<A>(whole, found), found); });
-    if (group.any(terms.wide)) take(terms.wide, [&](row_terms& found) { finish_wide(row, group, whole, found); });
+        finish_wide(row, group, whole, found);
+        if (terms.wide) terms = found;
+    }
     return terms;
 }
 
