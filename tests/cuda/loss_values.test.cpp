@@ -368,6 +368,10 @@ TEST_CASE_TEMPLATE("special values stay in their row", T, float, double, car::bf
                 for (std::size_t k = 0; k != classes; ++k) row.p(k) = static_cast<T>(k < 2 ? 0.5 : 2.0);
             });
             CHECK(rows.predicted[2] == 2);
+            rows = with([&](auto row) { // all below 0, where the order of bits is the other one
+                for (std::size_t k = 0; k != classes; ++k) row.p(k) = static_cast<T>(k + 1 == classes ? -1 : -2);
+            });
+            CHECK(rows.predicted[2] == static_cast<std::int64_t>(classes) - 1);
         }
         SUBCASE("alpha 0: c is not read") {
             auto rows = clean;
