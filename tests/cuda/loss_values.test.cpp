@@ -197,7 +197,7 @@ combinations::outputs<T> call(const combinations::problem<T>& given, const combi
 
 TEST_CASE_TEMPLATE("every combination of the options", T, float, double, car::bfloat16, car::float16) {
     std::size_t called = 0;
-    combinations::for_each_combination(types::exhaustive() ? 7 : 499, [&](const combinations::combination& set) {
+    combinations::for_each_combination(types::exhaustive() ? 7 : 997, [&](const combinations::combination& set) {
         if (set.soft || (set.options.precision == car::precision::highest && std::is_same_v<T, double>)) return; // no kernel takes these
         combinations::problem<T> given = combinations::problem_for<T>(set);
         given.class_mask.fill(1); // which is the host's alone
@@ -207,7 +207,7 @@ TEST_CASE_TEMPLATE("every combination of the options", T, float, double, car::bf
         CHECK(faults.empty());
         if (!faults.empty()) MESSAGE(faults);
     });
-    CHECK(called >= 40);
+    CHECK(called >= 20);
 }
 
 TEST_CASE_TEMPLATE("labels and masks of any type of integer", Int, std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t,

@@ -140,7 +140,9 @@ struct loss_rows {
                     return slopes_of(rules, column(p, c));
                 } else {
                     const bool is_label = k == label, live = p != -infinity<A>;
-                    pair_of<A> slopes = slopes_of(is_label ? at_label : rules, column(p, c));
+                    const element<A> found = column(p, c);
+                    pair_of<A> slopes = slopes_of(rules, found); // a choice of rules would have them in local memory
+                    if (is_label) slopes = slopes_of(at_label, found);
                     if (live && against_label && call.alpha != 0) {
                         const double slope = factor * call.alpha * target.slope(k, is_label, p, c);
                         slopes.p += slope;
