@@ -7,7 +7,7 @@ if(PROJECT_IS_TOP_LEVEL)
 endif()
 set(CAR_CUDA ${default} CACHE STRING "Whether CUDA takes part: OFF, AUTO or ON")
 set_property(CACHE CAR_CUDA PROPERTY STRINGS OFF AUTO ON)
-set(CAR_CUDA_ARCHITECTURES 80 90a 100 120 CACHE STRING "Architectures that CUDA code is compiled for")
+set(CAR_CUDA_ARCHITECTURES 80 90 100 120 CACHE STRING "Architectures that CUDA code is compiled for")
 
 set(car_has_cuda FALSE)
 if(NOT CAR_CUDA MATCHES "^(OFF|AUTO|ON)$")

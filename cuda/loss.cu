@@ -4,22 +4,25 @@
 #include <car/cuda/loss.cuh>
 #include <car/cuda/total.cuh>
 
+#include <type_traits> // std::is_same_v
+
 namespace car::inline CAR_ABI::kernel {
 
 namespace device_row {
 
-/// What the kernels do not take; empty if they take it all.
-inline const char* not_taken(const loss_options& options) {
-    if (options.strength != 1) return "strength other than 1";
-    if (options.temperature != 1) return "temperature other than 1";
-    if (options.logit_scale != 1) return "logit_scale other than 1";
-    if (options.softcap) return "softcap";
-    if (options.label_smoothing != 0) return "label_smoothing";
-    if (options.kl_target != kl_target::prediction) return "kl_target::label";
-    if (options.gradients != gradients::overwrite) return "gradients::accumulate";
-    if (options.precision == precision::highest) return "precision::highest";
+/// What no kernel takes; empty if it is all taken.
+template <class T>
+const char* not_taken(const loss_options& options) {
+    if (options.precision == precision::highest && std::is_same_v<T, double>) return "precision::highest of double";
     if (options.empty == empty::error) return "empty::error: the labels are not read by the call";
     return "";
+}
+
+/// Do the kernels that read logits as they are do what the options ask?
+inline bool are_plain(const loss_options& options) {
+    return options.strength == 1 && options.temperature == 1 && options.logit_scale == 1 && !options.softcap &&
+           options.label_smoothing == 0 && options.kl_target == kl_target::prediction && options.gradients == gradients::overwrite &&
+           options.precision != precision::highest;
 }
 
 } // namespace device_row
@@ -29,7 +32,7 @@ launch_status loss(cuda_backend on, const matrix_view<const T, device>& p, const
                    const device_labels& labels, const loss_options& options, const device_loss_arrays<T>& arrays) noexcept {
     using namespace device_row;
     const bool reads_c = options.alpha != 0 || arrays.lse_y;
-    if (const char* what = not_taken(options); *what) return {launch::not_supported, what};
+    if (const char* what = not_taken<T>(options); *what) return {launch::not_supported, what};
     const layout matrices{p, reads_c ? c : matrix_view<const T, device>{}, arrays.grad_p, arrays.grad_c};
     if (const launch_status status = matrices.status(); !status.ok()) return status;
 
@@ -70,7 +73,14 @@ launch_status loss(cuda_backend on, const matrix_view<const T, device>& p, const
         if (const launch_status status = total(call, p.rows, p.cols, parts, finish, on.stream); !status.ok()) return status;
 
     if (arrays.result) call.figures = reinterpret_cast<row_figures*>(workspace + (1 + chunks(p.rows)) * part_bytes);
-    const launch_status status = run_on(loss_rows<T>{call, p.rows, p.cols}, matrices, on, "loss");
+    const as_asked<T> asked{options.logit_scale / options.temperature,
+                            options.softcap ? options.logit_scale / *options.softcap : 0,
+                            options.strength,
+                            options.label_smoothing,
+                            options.kl_target == kl_target::label,
+                            options.gradients == gradients::accumulate};
+    const launch_status status = are_plain(options) ? run_on(loss_rows<T, as_given<T>>{call, {}, p.rows, p.cols}, matrices, on, "loss")
+                                                    : run_on(loss_rows<T, as_asked<T>>{call, asked, p.rows, p.cols}, matrices, on, "loss");
     if (!status.ok() || !arrays.result) return status;
     finish.result = arrays.result.data;
     return total(call, p.rows, p.cols, parts, finish, on.stream);

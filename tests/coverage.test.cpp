@@ -94,7 +94,7 @@ using on_device = car::matrix_view<T, car::device>;
 template <class T>
 constexpr bool has_cuda = requires(car::cuda_backend on, on_device<const T> in, on_device<T> out, car::device_labels labels,
                                    car::device_loss_arrays<T> arrays, car::device_effect_arrays<T> effects,
-                                   car::vector_view<car::term_of<T>, car::device> row) {
+                                   car::vector_view<car::term_of<T>, car::device> row, car::image_view<T, car::device> images) {
     car::loss(on, in, in, labels, {}, arrays);
     car::softmax(on, in, out);
     car::log_softmax(on, in, out);
@@ -102,6 +102,10 @@ constexpr bool has_cuda = requires(car::cuda_backend on, on_device<const T> in, 
     car::corrected_softmax(on, in, in, out);
     car::corrected_softmax_vjp(on, in, in, {out, out});
     car::effect(on, in, in, labels, {}, effects);
+    car::erase(on, images, images, car::constant_fill{}, images);
+    car::erase(on, images, images, car::mean_fill{}, images);
+    car::erase(on, images, images, car::noise_fill{}, images);
+    car::erase(on, images, images, car::background_fill{images}, images);
 };
 static_assert(has_cuda<float> && has_cuda<double> && has_cuda<car::bfloat16> && has_cuda<car::float16>);
 static_assert(!has_loss<car::cuda_backend, float> && !has_softmax<car::cuda_backend, float> && !has_corrected<car::cuda_backend, float> &&

@@ -11,20 +11,14 @@ target_compile_options(stand_in PRIVATE $<$<CONFIG:Debug>:-O1>) # millions of in
 target_include_directories(stand_in SYSTEM PRIVATE ${CAR_CUDA_INCLUDE})
 target_link_libraries(stand_in PRIVATE car_strict)
 
-# car_add_cuda_test(<name> <source>... [PTX <architecture>...] [ARCHITECTURES <architecture>...] [STAND_IN_ONLY] [LIBRARIES <target>...]
+# car_add_cuda_test(<name> <source> [PTX <architecture>...] [ARCHITECTURES <architecture>...] [STAND_IN_ONLY] [LIBRARIES <target>...]
 #                   [STAND_IN_LIBRARIES <target>...] [DEVICE_LIBRARIES <target>...])
 #
-# Two programs of the same sources, .cu files, with doctest's main. <name>.stand_in has PTX alone, by default of 90; it runs on the
-# machine and is the test <name>. <name>.device is machine code for ARCHITECTURES, by default CAR_CUDA_ARCHITECTURES, linked against the
-# CUDA runtime and run, as the test <name>.device, where there is a GPU.
-function(car_add_cuda_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 test "STAND_IN_ONLY" "" "PTX;ARCHITECTURES;LIBRARIES;STAND_IN_LIBRARIES;DEVICE_LIBRARIES")
-  if(NOT test_PTX)
-    set(test_PTX 90)
-  endif()
-  if(NOT test_ARCHITECTURES)
-    set(test_ARCHITECTURES ${CAR_CUDA_ARCHITECTURES})
-  endif()
+# Two programs of the same source, with doctest's main: <name>.stand_in runs on the machine and is the test <name>; <name>.device is linked
+# against the CUDA runtime and run, as the test <name>.device, where there is a GPU. Of a .cu file, which has kernels of its own, the one
+# has PTX and the other machine code; any other source is compiled once, without nvcc.
+function(car_add_cuda_test name source)
+  cmake_parse_arguments(PARSE_ARGV 2 test "STAND_IN_ONLY" "" "PTX;ARCHITECTURES;LIBRARIES;STAND_IN_LIBRARIES;DEVICE_LIBRARIES")
   set(ptx_options -lineinfo -cudart none --no-compress)
   foreach(architecture IN LISTS test_PTX)
     list(APPEND ptx_options -gencode arch=compute_${architecture},code=compute_${architecture})
@@ -34,22 +28,27 @@ function(car_add_cuda_test name)
     list(APPEND device_options -gencode arch=compute_${architecture},code=sm_${architecture})
   endforeach()
 
+  if(NOT source MATCHES "\\.cu$")
+    add_library(${name}.object OBJECT ${source})
+    target_include_directories(${name}.object PRIVATE ${CMAKE_CURRENT_LIST_DIR})
+    target_include_directories(${name}.object SYSTEM PRIVATE ${CAR_CUDA_INCLUDE})
+    target_link_libraries(${name}.object PRIVATE car_strict test_main)
+  endif()
   foreach(kind IN ITEMS stand_in device)
     if(kind STREQUAL device AND test_STAND_IN_ONLY)
       continue()
     endif()
-    set(objects "")
-    foreach(source IN LISTS test_UNPARSED_ARGUMENTS)
-      get_filename_component(stem ${source} NAME)
-      set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.${kind}.${stem}.o)
+    if(source MATCHES "\\.cu$")
+      set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.${kind}.o)
       if(kind STREQUAL stand_in)
         car_nvcc_object(${object} ${source} ${ptx_options})
       else()
         car_nvcc_object(${object} ${source} ${device_options})
       endif()
-      list(APPEND objects ${object})
-    endforeach()
-    add_executable(${name}.${kind} ${objects})
+    else()
+      set(object $<TARGET_OBJECTS:${name}.object>)
+    endif()
+    add_executable(${name}.${kind} ${object})
     set_target_properties(${name}.${kind} PROPERTIES LINKER_LANGUAGE CXX)
     target_link_libraries(${name}.${kind} PRIVATE test_main ${test_LIBRARIES})
   endforeach()
@@ -64,19 +63,19 @@ function(car_add_cuda_test name)
   endif()
 endfunction()
 
-car_add_cuda_test(ptx.unread ptx/unread.cu STAND_IN_ONLY)
+car_add_cuda_test(ptx.unread ptx/unread.cu PTX 90 STAND_IN_ONLY)
 set_tests_properties(ptx.unread PROPERTIES WILL_FAIL TRUE)
 file(GLOB ptx_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/ptx/*.test.cu)
 foreach(file IN LISTS ptx_tests)
   get_filename_component(name ${file} NAME_WE)
   if(name STREQUAL "faults")
-    car_add_cuda_test(ptx.${name} ${file} STAND_IN_ONLY) # on a GPU a fault is the end of the program
+    car_add_cuda_test(ptx.${name} ${file} PTX 90 STAND_IN_ONLY) # on a GPU a fault is the end of the program
   else()
-    car_add_cuda_test(ptx.${name} ${file} PTX 90 100 ARCHITECTURES 90a 100) # clusters
+    car_add_cuda_test(ptx.${name} ${file} PTX 90 100 ARCHITECTURES 90) # clusters
   endif()
 endforeach()
 
-# The library's kernels as PTX, for the stand-in; car::cuda has them as machine code.
+# The library's kernels as PTX, with their lines, for the stand-in; car::cuda has them as machine code.
 set(objects "")
 foreach(kernel IN LISTS car_cuda_kernels)
   get_filename_component(name ${kernel} NAME_WE)
@@ -91,8 +90,8 @@ add_library(loss_answer OBJECT ${CMAKE_CURRENT_LIST_DIR}/support/loss_answer.cpp
 target_include_directories(loss_answer PRIVATE ${CMAKE_CURRENT_LIST_DIR})
 target_link_libraries(loss_answer PRIVATE car_strict PUBLIC quadmath)
 
-# Every cuda/<name>.test.cu is a test of the kernels.
-file(GLOB cuda_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/cuda/*.test.cu)
+# Every cuda/<name>.test.cpp is a test of the kernels.
+file(GLOB cuda_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/cuda/*.test.cpp)
 foreach(file IN LISTS cuda_tests)
   get_filename_component(name ${file} NAME_WE)
   car_add_cuda_test(cuda.${name} ${file} LIBRARIES loss_answer STAND_IN_LIBRARIES car_cuda_stand_in DEVICE_LIBRARIES car_cuda)

@@ -20,12 +20,12 @@ struct constant_fill {
 struct mean_fill {};
 
 /// Another image: one for all, or one for each.
-template <class T>
+template <class T, class Space = host>
 struct background_fill {
-    image_view<const T> images;
+    image_view<const T, Space> images;
 };
-template <class T>
-background_fill(image_view<T>) -> background_fill<std::remove_const_t<T>>;
+template <class T, class Space>
+background_fill(image_view<T, Space>) -> background_fill<std::remove_const_t<T>, Space>;
 
 /// Normal noise. A pixel's value depends on the seed and its index (first_image + n, channel, y, x) in images of this shape alone: no
 /// split, order or layout shows. `first_image` is the place of a batch's first image in the whole.
@@ -84,8 +84,8 @@ inline void check_fill(const image_checker& check, const constant_fill& fill, co
     check.finite("fill.value", fill.value);
 }
 inline void check_fill(const image_checker&, const mean_fill&, const auto&, const char*, const auto&) {}
-template <class T>
-void check_fill(const image_checker& check, const background_fill<T>& fill, const auto& images, const char* name, const auto& out) {
+template <class T, class Space>
+void check_fill(const image_checker& check, const background_fill<T, Space>& fill, const auto& images, const char* name, const auto& out) {
     check.shape("background", fill.images, fill.images.count == 1 ? 1 : images.count, images.channels, images.height, images.width);
     check.separate(name, out, "background", fill.images, false);
 }
@@ -96,9 +96,9 @@ inline void check_fill(const image_checker& check, const noise_fill& fill, const
 }
 
 /// What `erase` and its gradient check alike.
-template <class T, class Fill>
-void check_erase(const image_checker& check, const char* name, const image_view<const T>& images, const image_view<const T>& masks,
-                 const Fill& fill, const char* out_name, const image_view<T>& out) {
+template <class T, class Space, class Fill>
+void check_erase(const image_checker& check, const char* name, const image_view<const T, Space>& images,
+                 const image_view<const T, Space>& masks, const Fill& fill, const char* out_name, const image_view<T, Space>& out) {
     check.readable(name, images);
     check.shape("masks", masks, images.count, masks.channels == images.channels ? images.channels : 1, images.height, images.width);
     check.shape(out_name, out, images.count, images.channels, images.height, images.width);

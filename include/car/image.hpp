@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detail/check.hpp" // fail, shape_text
+#include "view.hpp"         // host, device
 
 #include <algorithm>   // std::sort, std::max
 #include <array>       // the four axes
@@ -30,7 +31,7 @@ constexpr double part(double weight, double value) { return weight == 0 ? 0 : we
 
 /// N images, or the frames of a clip, that somebody else owns: element (n, channel, y, x) is
 /// `data[n * image_stride + channel * channel_stride + y * row_stride + x * column_stride]`.
-template <class T>
+template <class T, class Space = host>
 struct image_view {
     using element_type = T;
 
@@ -48,7 +49,7 @@ struct image_view {
 
     template <class U>
         requires(!std::is_same_v<U, T> && detail::qualifies_to<U, T>)
-    constexpr image_view(const image_view<U>& other)
+    constexpr image_view(const image_view<U, Space>& other)
         : data(other.data), count(other.count), channels(other.channels), height(other.height), width(other.width),
           image_stride(other.image_stride), channel_stride(other.channel_stride), row_stride(other.row_stride),
           column_stride(other.column_stride) {}
@@ -77,15 +78,15 @@ inline std::string shape_text(std::ptrdiff_t count, std::ptrdiff_t channels, std
 
 /// The checks of a call on images.
 class image_checker : public checker {
-    template <class T>
-    static std::string text(const image_view<T>& v) {
+    template <class T, class Space>
+    static std::string text(const image_view<T, Space>& v) {
         return shape_text(v.count, v.channels, v.height, v.width);
     }
     struct extent {
         std::uintptr_t begin, end;
     };
-    template <class T>
-    static extent extent_of(const image_view<T>& v) {
+    template <class T, class Space>
+    static extent extent_of(const image_view<T, Space>& v) {
         std::ptrdiff_t first = 0, last = 0;
         const auto reach = [&](std::ptrdiff_t size, std::ptrdiff_t stride) {
             if (size > 1) (stride < 0 ? first : last) += (size - 1) * stride; // a stride that is never taken may be anything
@@ -102,8 +103,8 @@ class image_checker : public checker {
     using checker::checker;
 
     /// Memory behind at least one channel and one pixel, no negative or overflowing size or stride.
-    template <class T>
-    void readable(const char* name, const image_view<T>& v) const {
+    template <class T, class Space>
+    void readable(const char* name, const image_view<T, Space>& v) const {
         if (v.count < 0 || v.channels < 1 || v.height < 1 || v.width < 1)
             fail(std::string(name) + " has shape " + text(v) + ", expected at least one channel and one pixel and no negative size");
         constexpr auto limit = static_cast<double>(std::numeric_limits<std::ptrdiff_t>::max());
@@ -121,8 +122,8 @@ class image_checker : public checker {
         if (v.count != 0 && v.data == nullptr) fail(std::string(name) + " is null, expected " + text(v) + " elements");
     }
 
-    template <class T>
-    void shape(const char* name, const image_view<T>& v, std::ptrdiff_t count, std::ptrdiff_t channels, std::ptrdiff_t height,
+    template <class T, class Space>
+    void shape(const char* name, const image_view<T, Space>& v, std::ptrdiff_t count, std::ptrdiff_t channels, std::ptrdiff_t height,
                std::ptrdiff_t width) const {
         if (v.count != count || v.channels != channels || v.height != height || v.width != width)
             fail(std::string(name) + " has shape " + text(v) + ", expected " + shape_text(count, channels, height, width));
@@ -130,8 +131,8 @@ class image_checker : public checker {
     }
 
     /// No two elements of an output are one. Exact for the layouts in which one stride steps over all that a smaller one reaches.
-    template <class T>
-    void distinct(const char* name, const image_view<T>& v) const {
+    template <class T, class Space>
+    void distinct(const char* name, const image_view<T, Space>& v) const {
         std::array<std::pair<std::ptrdiff_t, std::ptrdiff_t>, 4> axes{
             {{v.image_stride, v.count}, {v.channel_stride, v.channels}, {v.row_stride, v.height}, {v.column_stride, v.width}}};
         for (auto& [stride, size] : axes) stride = size < 2 ? 0 : std::abs(stride);
@@ -146,8 +147,9 @@ class image_checker : public checker {
 
     /// An output is exactly an input, where that is allowed, or shares no range of memory with it. Ranges, not elements: an output in
     /// the gaps of an input, as the channels of one interleaved buffer are, is refused too.
-    template <class T, class U>
-    void separate(const char* name, const image_view<T>& out, const char* other_name, const image_view<U>& other, bool in_place) const {
+    template <class T, class U, class Space>
+    void separate(const char* name, const image_view<T, Space>& out, const char* other_name, const image_view<U, Space>& other,
+                  bool in_place) const {
         if (out.data == nullptr || other.data == nullptr || out.count == 0 || other.count == 0) return;
         const auto same = [](std::ptrdiff_t size, std::ptrdiff_t stride, std::ptrdiff_t other_size, std::ptrdiff_t other_stride) {
             return size == other_size && (size < 2 || stride == other_stride);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loss_answer.hpp"
 
+#include "loss_expectation.hpp"
 #include "row_reference.hpp"
 
 namespace reference {
@@ -30,5 +31,15 @@ loss_answer answer_of(const std::vector<double>& p, const std::vector<double>& c
     }
     return answer;
 }
+
+template <class T>
+std::string faults_of(const combinations::problem<T>& given, const combinations::combination& set, const combinations::outputs<T>& got) {
+    return combinations::faults_of(given, set, got);
+}
+using combinations::combination, combinations::outputs, combinations::problem;
+template std::string faults_of(const problem<float>&, const combination&, const outputs<float>&);
+template std::string faults_of(const problem<double>&, const combination&, const outputs<double>&);
+template std::string faults_of(const problem<car::bfloat16>&, const combination&, const outputs<car::bfloat16>&);
+template std::string faults_of(const problem<car::float16>&, const combination&, const outputs<car::float16>&);
 
 } // namespace reference

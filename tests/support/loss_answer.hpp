@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What the reference says of one row, rounded to long double: for sources that are compiled by nvcc, which has no __float128.
+// What the references say, compiled once for all tests of a device, and rounded to long double.
 
-#include <car/options.hpp> // the enums of a call, and nothing that computes
+#include "loss_combinations.hpp"
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 namespace reference {
@@ -22,5 +23,9 @@ struct loss_answer {
 
 /// p and c as they are read; a label is a class.
 loss_answer answer_of(const std::vector<double>& p, const std::vector<double>& c, std::size_t label, car::flow flow);
+
+/// combinations::faults_of
+template <class T>
+std::string faults_of(const combinations::problem<T>& given, const combinations::combination& set, const combinations::outputs<T>& got);
 
 } // namespace reference

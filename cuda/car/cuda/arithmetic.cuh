@@ -53,6 +53,13 @@ __device__ __forceinline__ float larger(float a, float b) { return fmaxf(a, b); 
 __device__ __forceinline__ double larger(double a, double b) { return fmax(a, b); }
 __device__ __forceinline__ float smaller(float a, float b) { return fminf(a, b); }
 __device__ __forceinline__ double smaller(double a, double b) { return fmin(a, b); }
+/// The larger, or the one that is NaN.
+__device__ __forceinline__ float larger_or_nan(float a, float b) {
+    float larger;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+    return larger;
+}
+__device__ __forceinline__ double larger_or_nan(double a, double b) { return b > a || b != b ? b : a; }
 __device__ __forceinline__ float magnitude(float a) { return fabsf(a); }
 __device__ __forceinline__ double magnitude(double a) { return fabs(a); }
 
@@ -90,6 +97,39 @@ struct compensated : split<A> {
     }
 };
 
+/// The same in fewer operations: of every `Together` terms the plain sum is added, with Together - 1 roundings at most. Their number is a
+/// multiple of it.
+template <class A, int Together>
+class grouped {
+    compensated<A> sum_;
+    A part_ = 0;
+    int count_ = 0; // known while compiling, where loops are unrolled
+
+  public:
+    __device__ __forceinline__ void add_term(A x) {
+        part_ = count_ == 0 ? x : add(part_, x);
+        count_ = (count_ + 1) % Together;
+        if (count_ == 0) sum_.add_term(part_);
+    }
+    __device__ const compensated<A>& whole() const { return sum_; }
+};
+
+/// The sums of several threads together: those of floats in double, which has digits to spare.
+template <class A>
+struct joint : compensated<A> {
+    joint() = default;
+    __device__ joint(const compensated<A>& own) : compensated<A>(own) {}
+};
+template <>
+struct joint<float> {
+    double sum = 0;
+
+    joint() = default;
+    __device__ joint(const compensated<float>& own) : sum(own.value()) {}
+    __device__ void merge(const joint& other) { sum += other.sum; }
+    __device__ double value() const { return sum; }
+};
+
 /// What a format of numbers gives to exp: ln 2 in two parts, of which the first has few bits, and the terms of its series on
 /// |r| <= ln 2 / 2. exp(a) is held 2^offset times, so that a class far below the maximum keeps its share; below -reach it is 0.
 template <class A>
@@ -97,7 +137,9 @@ struct format;
 template <>
 struct format<float> {
     using bits = std::int32_t;
-    static constexpr int mantissa = 23, terms = 7, offset = 60;
+    static constexpr int mantissa = 23, terms = 6, offset = 60;
+    /// Of the series of (exp(r) - 1 - r) / r^2: within 0.09u of it on |r| <= ln 2 / 2, for a term less than Taylor's.
+    static constexpr float tail[terms] = {0x1p-1f, 0x1.555556p-3f, 0x1.5554f8p-5f, 0x1.111064p-7f, 0x1.6d4334p-10f, 0x1.a17bb6p-13f};
     static constexpr float shift = 0x1.8p23f, ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f, log2_e = 0x1.715476p+0f;
     static constexpr float reach = 127.5f, deepest = 87, negligible = 88;
 };
@@ -110,60 +152,64 @@ struct format<double> {
 };
 
 /// 1/k!
-template <class A>
-constexpr A inverse_factorial(int k) {
+constexpr double inverse_factorial(int k) {
     double product = 1;
     for (int j = 2; j <= k; ++j) product *= j;
-    return static_cast<A>(1 / product);
+    return 1 / product;
 }
 template <class A, int K>
-inline constexpr A over_factorial = inverse_factorial<A>(K);
+inline constexpr A coefficient = inverse_factorial(K);
+template <int K>
+inline constexpr float coefficient<float, K> = format<float>::tail[K - 2];
 
 /// exp(r) - 1 - r = r^2 (1/2! + r/3! + ...)
 template <class A, int K = 2>
 __device__ __forceinline__ A tail_series(A r) {
     if constexpr (K == format<A>::terms + 1)
-        return over_factorial<A, K>;
+        return coefficient<A, K>;
     else
-        return fma(r, tail_series<A, K + 1>(r), over_factorial<A, K>);
+        return fma(r, tail_series<A, K + 1>(r), coefficient<A, K>);
 }
 
-/// x = k ln 2 + r, exp(r) = 1 + r + tail. `counted` has k in its low bits.
+/// x = k ln 2 + r, exp(r) = 1 + r + tail. `counted` has k in its low bits, more than `shift` has there.
 template <class A>
 struct reduced {
     A k, r, tail;
     typename format<A>::bits counted;
 
-    __device__ __forceinline__ explicit reduced(A x) : reduced(x, [](A high) { return high; }) {}
-    __device__ __forceinline__ reduced(A x, A low) : reduced(x, [low](A high) { return add(high, low); }) {}
+    __device__ __forceinline__ explicit reduced(A x, A shift = format<A>::shift) : reduced(x, shift, [](A high) { return high; }) {}
+    __device__ __forceinline__ explicit reduced(split<A> x, A shift = format<A>::shift)
+        : reduced(x.high, shift, [low = x.low](A high) { return add(high, low); }) {}
 
   private:
     template <class Correct>
-    __device__ __forceinline__ reduced(A x, Correct correct) {
+    __device__ __forceinline__ reduced(A x, A shift, Correct correct) {
         using f = format<A>;
-        const A t = fma(x, f::log2_e, f::shift);
+        const A t = fma(x, f::log2_e, shift);
         counted = bits_of(t);
-        k = add(t, -f::shift);
+        k = add(t, -shift);
         r = correct(fma(k, -f::ln2_low, fma(k, -f::ln2_high, x)));
         tail = r * r * tail_series(r);
     }
 };
 
-/// exp(x) 2^(offset - reference), where 2^reference is what the row's maximum is a part of.
+/// exp(x), times 2 for each that the shift is more than that of the format.
 template <class A>
-__device__ __forceinline__ A shifted_exp(const reduced<A>& part, typename format<A>::bits reference) {
+__device__ __forceinline__ A shifted_exp(const reduced<A>& part) {
     using bits = typename format<A>::bits;
     using unsigned_bits = std::make_unsigned_t<bits>;
-    const auto moved = static_cast<unsigned_bits>(part.counted - reference) << format<A>::mantissa;
+    const auto moved = static_cast<unsigned_bits>(part.counted) << format<A>::mantissa;
     return number_of_bits(static_cast<bits>(static_cast<unsigned_bits>(bits_of(A(1) + (part.r + part.tail))) + moved));
 }
-/// The reference of a row whose maximum is x.
+/// The shift with which exp(x) is a part of 1 times 2^offset.
 template <class A>
-__device__ __forceinline__ typename format<A>::bits reference_of(A x) {
-    return bits_of(fma(x, format<A>::log2_e, format<A>::shift)) - format<A>::offset;
+__device__ __forceinline__ A shift_of(A x) {
+    using f = format<A>;
+    const A nearest = add(fma(x, f::log2_e, f::shift), -f::shift);
+    return add(add(f::shift, -nearest), A(f::offset));
 }
 
-/// phi(t) = exp(-t) - 1 + t and, away from 0, drop = 1 - exp(-t), t = high + low, |t| <= deepest. With s = 2^k,
+/// phi(t) = exp(-t) - 1 + t and drop = 1 - exp(-t), t = high + low, |t| <= deepest. With s = 2^k,
 /// exp(-t) = s (1 + r + tail) and -t = k ln 2 + r: phi = s tail + (s - 1) r + (s - 1 - k ln 2), of which the last two vanish near 0.
 template <class A>
 struct curve {
@@ -172,7 +218,7 @@ struct curve {
     __device__ __forceinline__ curve(A high, A low) {
         using f = format<A>;
         using bits = std::make_unsigned_t<typename f::bits>;
-        const reduced<A> part(-high, -low);
+        const reduced<A> part(split<A>{-high, -low});
         const bits exponent = static_cast<bits>(part.counted) << f::mantissa;
         const A s = number_of_bits(static_cast<typename f::bits>(exponent + static_cast<bits>(bits_of(A(1)))));
         const A above = s - 1;

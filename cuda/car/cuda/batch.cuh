@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "row.cuh" // row_pointers
+#include "access.cuh" // row_pointers
 
 #include <car/backend/cuda/arrays.hpp> // arrays on a device
 

@@ -13,7 +13,7 @@ template <class T>
 struct probability_rows {
     using storage = T;
     using A = term_of<T>;
-    static constexpr bool every_tier = false;
+    static constexpr kernels has = kernels::few;
 
     rows_of<const T> logits;
     integers labels;
@@ -32,7 +32,7 @@ struct probability_rows {
     __device__ void operator()(const Row& row, Group& group, std::int64_t i, bool inside) const {
         const row_pointers<T> at = inside ? this->row(i) : row_pointers<T>{};
         const std::int64_t label = inside ? labels[sample(i)] : -1;
-        const log_sum<A> whole(row, group, at, factual_logit{});
+        const log_sum<A> whole(row, group, factual_logit{}, [&](int k) { return factual_logit{}(widen(at.p[k]), A(0)); });
         if (!inside || !group.leads()) return;
         const bool known = label >= 0 && label < cols && whole.is_defined();
         probability[i] = known ? quotient(static_cast<double>(whole.exponential(widen(at.p[label]))), whole.sum()) : no_number<double>;

@@ -9,7 +9,7 @@
 // number of threads alone. All threads of a warp take part in each, also those whose row is past the end.
 namespace car::inline CAR_ABI::kernel::device_row {
 
-/// The largest logit that was seen, its first column, and what is bad about the row: 1, a logit is +inf; 2, NaN; 3, both.
+/// The largest logit that was seen, its first column, and what is bad about the row: 1, a logit is +inf; 2 or 3, NaN.
 template <class A>
 struct peak {
     A value = -infinity<A>;
@@ -17,11 +17,13 @@ struct peak {
     int bad = 0;
 
     __device__ void add(A p, int k) {
-        if (!(p < infinity<A>)) bad |= p == infinity<A> ? 1 : 2;
-        if (p > value) {
-            value = p;
-            column = k;
-        }
+        if (p > value) column = k;
+        value = larger_or_nan(value, p);
+    }
+    /// After the last of a thread's logits.
+    __device__ void close() {
+        bad = value == infinity<A> ? 1 : value == value ? 0 : 2;
+        if (bad != 0) value = 0;
     }
     __device__ void merge(const peak& other) {
         bad |= other.bad;
@@ -52,6 +54,20 @@ __device__ __forceinline__ void merge_lanes(Value& value, int lanes) {
         if (distance < lanes) value.merge(from_lane(value, distance));
 }
 
+/// Of all lanes of a warp: what two of them have alike is merged once.
+template <class Value>
+__device__ __forceinline__ void merge_warp(Value& value) {
+    merge_lanes(value, 32);
+}
+/// The same of floats, through integers in their order: the warp has an instruction for those.
+__device__ __forceinline__ void merge_warp(peak<float>& value) {
+    const auto in_order = [](std::int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }; // its own inverse
+    const int own = in_order(bits_of(add(value.value, 0.0f))), largest = __reduce_max_sync(0xffffffffu, own);
+    value.column = __reduce_min_sync(0xffffffffu, own == largest ? value.column : 0x7fffffff);
+    value.bad = static_cast<int>(__reduce_or_sync(0xffffffffu, static_cast<unsigned>(value.bad)));
+    value.value = number_of_bits(in_order(largest));
+}
+
 /// `Threads` neighbours of a warp for each row, 1 to 32.
 template <int Threads>
 struct lanes {
@@ -67,15 +83,18 @@ struct lanes {
 
     template <class Value>
     __device__ void reduce(Value& value) {
-        merge_lanes(value, Threads);
+        if constexpr (Threads == 32)
+            merge_warp(value);
+        else
+            merge_lanes(value, Threads);
+    }
+    /// f(), which is the same for all threads of a row.
+    template <class F>
+    __device__ auto once(F f) const {
+        return f();
     }
     /// Whether it is so for any row of this warp: then all of them take the same way.
-    __device__ bool any(bool condition) const {
-        int found = condition;
-#pragma unroll
-        for (int distance = 16; distance != 0; distance /= 2) found |= __shfl_xor_sync(0xffffffffu, found, distance);
-        return found != 0;
-    }
+    __device__ bool any(bool condition) const { return __any_sync(0xffffffffu, condition) != 0; }
 };
 
 /// A block for each row.
@@ -94,7 +113,7 @@ struct whole_block {
     __device__ void reduce(Value& value) {
         static_assert(sizeof(Value) <= slot);
         __syncwarp(); // after loops of different lengths
-        merge_lanes(value, 32);
+        merge_warp(value);
         auto* parts = reinterpret_cast<Value*>(scratch);
         const int lane = static_cast<int>(threadIdx.x) % 32, warps = static_cast<int>(blockDim.x) / 32;
         __syncthreads(); // the last reduction has been read
@@ -104,6 +123,20 @@ struct whole_block {
         while (lanes < warps) lanes *= 2;
         value = lane % lanes < warps ? parts[lane % lanes] : Value{};
         merge_lanes(value, lanes);
+    }
+    /// f(), which is the same for all threads of a row: one warp finds it for all.
+    template <class F>
+    __device__ auto once(F f) const {
+        using Value = decltype(f());
+        static_assert(sizeof(Value) <= 32 * slot);
+        auto* const place = reinterpret_cast<Value*>(scratch);
+        __syncthreads(); // the last reduction has been read
+        if (threadIdx.x < 32) {
+            const Value found = f();
+            if (threadIdx.x == 0) *place = found;
+        }
+        __syncthreads();
+        return *place;
     }
     __device__ bool any(bool condition) const { return condition; } // which is the same for all threads of a row
 };

@@ -7,9 +7,14 @@
 #include <car/backend/cuda/plan.hpp>   // choose
 #include <car/backend/cuda/status.hpp> // launch_status
 
-// An operation says what to do with a row: `rows`, `cols`, `every_tier`, `row(i)` with the pointers of row i, and (row, group, i, inside),
-// which is called by all threads of a group; those with `inside` false have no row, and no element, but take part in every reduction.
+// An operation says what to do with a row: `rows`, `cols`, the kernels it `has`, `row(i)` with the pointers of row i, and (row, group, i,
+// inside), which is called by all threads of a group; those with `inside` false have no row, and no element, but take part in every
+// reduction.
 namespace car::inline CAR_ABI::kernel::device_row {
+
+/// Which kernels an operation has: of every tier; none for tiny rows or clusters; of rows read again in every pass, by any number of
+/// threads.
+enum class kernels { all, few, streamed };
 
 template <class Row, class Group>
 inline constexpr int threads_of = Row::most_threads < Group::most_threads ? Row::most_threads : Group::most_threads;
@@ -64,11 +69,12 @@ launch_status run_with(const Operation& operation, const plan& how, cudaStream_t
         if (how.group == 32) return run<register_row<T, Vector, packs>, lanes<32>>(operation, how, stream, name);
         return run<register_row<T, Vector, packs>, whole_block>(operation, how, stream, name);
     case tier::tiny:
-        if constexpr (Operation::every_tier) return run<tiny_row<T>, lanes<1>>(operation, how, stream, name);
+        if constexpr (Operation::has == kernels::all) return run<tiny_row<T>, lanes<1>>(operation, how, stream, name);
         break;
     case tier::shared: return run<shared_row<T, Vector>, whole_block>(operation, how, stream, name);
     case tier::cluster:
-        if constexpr (Vector > 1 && Operation::every_tier) return run<shared_row<T, Vector>, whole_cluster>(operation, how, stream, name);
+        if constexpr (Vector > 1 && Operation::has == kernels::all)
+            return run<shared_row<T, Vector>, whole_cluster>(operation, how, stream, name);
         break;
     case tier::streamed: return run<streamed_row<T, Vector>, whole_block>(operation, how, stream, name);
     }
@@ -80,7 +86,13 @@ template <class Operation>
 launch_status run_operation(const Operation& operation, const plan& how, cudaStream_t stream, const char* name) {
     using T = typename Operation::storage;
     if (operation.rows == 0) return {};
-    return how.vector == 1 ? run_with<T, 1>(operation, how, stream, name) : run_with<T, 16 / sizeof(T)>(operation, how, stream, name);
+    if constexpr (Operation::has == kernels::streamed) {
+        if (how.group == 8) return run<streamed_row<T, 1>, lanes<8>>(operation, how, stream, name);
+        if (how.group == 32) return run<streamed_row<T, 1>, lanes<32>>(operation, how, stream, name);
+        return run<streamed_row<T, 1>, whole_block>(operation, how, stream, name);
+    } else {
+        return how.vector == 1 ? run_with<T, 1>(operation, how, stream, name) : run_with<T, 16 / sizeof(T)>(operation, how, stream, name);
+    }
 }
 
 /// How the matrices of a call lie in memory, those that are not there left out.
@@ -109,10 +121,11 @@ class layout {
         if (cols_ > 0x3fffffff) return {launch::not_supported, "more columns than 2^30"};
         return {};
     }
-    /// Without `every_tier`: as for rows apart and a device without clusters, which have no kernels of their own then.
-    plan choose(const capabilities& device, bool every_tier) const {
-        return device_row::choose(width_, cols_, contiguous_ && every_tier, aligned_,
-                                  {every_tier ? device.major : 8, device.shared_per_block});
+    /// Few kernels: as for rows apart and a device without clusters, which have no kernels of their own then.
+    plan choose(const capabilities& device, kernels has) const {
+        if (has == kernels::streamed) return choose_streamed(cols_);
+        const bool all = has == kernels::all;
+        return device_row::choose(width_, cols_, contiguous_ && all, aligned_, {all ? device.major : 8, device.shared_per_block});
     }
 };
 
@@ -129,9 +142,9 @@ inline launch_status capabilities_of_device(capabilities& device) {
 template <class Operation>
 launch_status run_on(const Operation& operation, const layout& matrices, cuda_backend on, const char* name) {
     if (const launch_status status = matrices.status(); !status.ok()) return status;
-    capabilities has;
-    if (const launch_status status = capabilities_of_device(has); !status.ok()) return status;
-    return run_operation(operation, matrices.choose(has, Operation::every_tier), on.stream, name);
+    capabilities device;
+    if (const launch_status status = capabilities_of_device(device); !status.ok()) return status;
+    return run_operation(operation, matrices.choose(device, Operation::has), on.stream, name);
 }
 
 } // namespace car::inline CAR_ABI::kernel::device_row

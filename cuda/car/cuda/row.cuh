@@ -1,99 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "group.cuh" // the threads of a row
+#include "access.cuh" // the elements of a row
 
 // Where a row of two matrices lives. `visit(f)` calls f(column, p, c) for each element of this thread; `write(f)` stores what
 // f(column, p, c) gives, a pair, to two matrices of which either may be missing. A row is read from memory before it is written: the
 // outputs may lie where the inputs do.
 namespace car::inline CAR_ABI::kernel::device_row {
-
-/// One row of the matrices of a call; what is missing is null.
-template <class T>
-struct row_pointers {
-    const T* p;
-    const T* c;
-    T* to_p;
-    T* to_c;
-};
-
-template <class T, int Vector>
-__device__ __forceinline__ pack<T, Vector> load(const T* row, int column) {
-    return *reinterpret_cast<const pack<T, Vector>*>(row + column);
-}
-template <class T, int Vector>
-__device__ __forceinline__ void store(T* row, int column, const pack<T, Vector>& values) {
-    *reinterpret_cast<pack<T, Vector>*>(row + column) = values;
-}
-
-/// One column as the divergence sees it, all of it e times: e = exp(p - M), e x, e phi(x), e (1 - exp(-x)). In a wide row exp(p - c)
-/// takes the place of the last two.
-template <class A>
-struct element {
-    A e, drift, excess, fall;
-};
-
-template <class A>
-struct pair_of {
-    A p, c;
-};
-
-template <class T, int Vector, class F>
-__device__ __forceinline__ void visit_pack(int column, const pack<T, Vector>& p, const pack<T, Vector>& c, F& f) {
-#pragma unroll
-    for (int j = 0; j != Vector; ++j) f(column + j, widen(p.values[j]), widen(c.values[j]));
-}
-template <class T, int Vector, class F>
-__device__ __forceinline__ void write_pack(const row_pointers<T>& row, int column, const pack<T, Vector>& p, const pack<T, Vector>& c,
-                                           F& f) {
-    pack<T, Vector> to_p, to_c;
-#pragma unroll
-    for (int j = 0; j != Vector; ++j) {
-        const auto value = f(column + j, widen(p.values[j]), widen(c.values[j]));
-        to_p.values[j] = narrow<T>(value.p);
-        to_c.values[j] = narrow<T>(value.c);
-    }
-    if (row.to_p) store(row.to_p, column, to_p);
-    if (row.to_c) store(row.to_c, column, to_c);
-}
-
-/// What every kind of row knows: its pointers, its length, and which of its columns are this thread's.
-template <class T, int Vector>
-struct row_base {
-    row_pointers<T> at;
-    int cols, rank, size;
-
-    template <class Operation, class Group>
-    __device__ row_base(const Operation& operation, const Group& group, std::int64_t i, bool inside)
-        : at(inside ? operation.row(i) : row_pointers<T>{}), cols(inside ? static_cast<int>(operation.cols) : 0), rank(group.rank()),
-          size(group.size()) {}
-
-    __device__ pack<T, Vector> factual(int column) const { return load<T, Vector>(at.p, column); }
-    __device__ pack<T, Vector> counterfactual(int column) const { return at.c ? load<T, Vector>(at.c, column) : filled(T{}); }
-    static __device__ pack<T, Vector> filled(T value) {
-        pack<T, Vector> all;
-#pragma unroll
-        for (int j = 0; j != Vector; ++j) all.values[j] = value;
-        return all;
-    }
-    __device__ bool owns(int k) const { return k / Vector % size == rank; }
-    __device__ void put(int k, term_of<T> value) const { at.to_p[k] = narrow<T>(value); }
-    __device__ void flush() const {}
-    static constexpr bool keeps = false; ///< has a place for what is found of each column
-    static constexpr int most_threads = device_row::most_threads;
-};
-
-/// visit(f), with f given the place of each column too.
-template <class Row, class F>
-__device__ __forceinline__ void visit_kept(const Row& row, F f) {
-    if constexpr (Row::keeps)
-        row.visit_kept(f);
-    else
-        row.visit([&](int k, auto p, auto c) {
-            element<decltype(p)> nowhere;
-            f(k, p, c, nowhere);
-        });
-}
 
 /// In registers: `Packs` accesses of each thread to each matrix. What is past the end is a masked class.
 template <class T, int Vector, int Packs>
@@ -126,6 +39,7 @@ class register_row : public row_base<T, Vector> {
             if (column(j) < this->cols) write_pack(this->at, column(j), p_[j], c_[j], f);
     }
     static constexpr bool keeps = sizeof(T) < 8; // of doubles it would not fit
+    static constexpr int neighbours = Packs * Vector;
     static constexpr int most_threads = most_in_registers;
     template <class F>
     __device__ void visit_kept(F f) const {

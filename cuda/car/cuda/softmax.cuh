@@ -35,26 +35,32 @@ template <class A>
 struct log_sum {
     peak<A> top;
     exponentials<A> exponential;
-    A at_top = 1; ///< exp at the maximum's column
-    compensated<A> rest;
+    A at_top = 1;     ///< exp at the maximum's column
+    A low_of_top = 0; ///< what top.value, a rounded logit, is short of it
+    joint<A> rest;
 
-    template <class Row, class Group, class Logit, class T>
-    __device__ log_sum(const Row& row, Group& group, const row_pointers<T>& at, const Logit& logit)
+    __device__ log_sum() : exponential(A(0)) {}
+
+    /// own(k) is the logit of any column of the row.
+    template <class Row, class Group, class Logit>
+    __device__ log_sum(const Row& row, Group& group, const Logit& logit, const auto& own)
         : top(largest(row, group, logit)), exponential(is_defined() ? top.value : A(0)) {
         if (is_defined()) {
-            const A p = widen(at.p[top.column]), c = at.c ? widen(at.c[top.column]) : A(0);
-            const split<A> own = logit(p, c);
-            at_top = exponential(own.high, own.low);
+            low_of_top = own(top.column).low;
+            at_top = exponential(top.value, low_of_top);
         }
+        compensated<A> own_rest;
         row.visit([&](int k, A p, A c) {
             const split<A> own = logit(p, c);
-            rest.add_term(k == top.column ? A(0) : exponential(own.high, own.low));
+            own_rest.add_term(k == top.column ? A(0) : exponential(own.high, own.low));
         });
+        rest = own_rest;
         group.reduce(rest);
     }
 
     __device__ bool is_defined() const { return !top.bad && top.column != 0x7fffffff; }
     __device__ double sum() const { return rest.value() + static_cast<double>(at_top); }
+    /// log(sum of exp(logit - the largest logit)), with all digits of a sure row.
     __device__ double value() const { return log1p(rest.value() * inverse(static_cast<double>(at_top))); }
 
   private:
@@ -62,6 +68,7 @@ struct log_sum {
     static __device__ peak<A> largest(const Row& row, Group& group, const Logit& logit) {
         peak<A> found;
         row.visit([&](int k, A p, A c) { found.add(logit(p, c).high, k); });
+        found.close();
         group.reduce(found);
         return found;
     }
@@ -74,7 +81,7 @@ template <class T, output Output, class Logit>
 struct softmax_rows {
     using storage = T;
     using A = term_of<T>;
-    static constexpr bool every_tier = false;
+    static constexpr kernels has = kernels::few;
 
     rows_of<const T> p, c;
     rows_of<T> y;
@@ -86,7 +93,8 @@ struct softmax_rows {
 
     template <class Row, class Group>
     __device__ void operator()(const Row& row, Group& group, std::int64_t i, bool inside) const {
-        const log_sum<A> whole(row, group, inside ? this->row(i) : row_pointers<T>{}, logit);
+        const row_pointers<T> at = inside ? this->row(i) : row_pointers<T>{};
+        const log_sum<A> whole(row, group, logit, [&](int k) { return logit(widen(at.p[k]), at.c ? widen(at.c[k]) : A(0)); });
         group.settle();
         if (!inside) return;
         const double value = whole.value();
@@ -119,7 +127,7 @@ template <class T>
 struct softmax_vjp_rows {
     using storage = T;
     using A = term_of<T>;
-    static constexpr bool every_tier = false;
+    static constexpr kernels has = kernels::few;
 
     rows_of<const T> y, upstream;
     rows_of<T> grad_p, grad_c;
@@ -131,14 +139,15 @@ struct softmax_vjp_rows {
     template <class Row, class Group>
     __device__ void operator()(const Row& row, Group& group, std::int64_t, bool inside) const {
         const auto is_nothing = [](A probability) { return probability == 0 || probability == -infinity<A>; }; // or past the end
-        two_sums<A> sums; // y sums to 1 only to rounding: what is missing may not leak into the gradient
+        compensated<A> products, mass; // y sums to 1 only to rounding: what is missing may not leak into the gradient
         row.visit([&](int, A probability, A g) {
             if (is_nothing(probability)) return;
             const A product = probability * g;
-            sums.first.add_term(product);
-            sums.first.low += fma(probability, g, -product);
-            sums.second.add_term(probability);
+            products.add_term(product);
+            products.low += fma(probability, g, -product);
+            mass.add_term(probability);
         });
+        two_sums<A> sums{products, mass};
         group.reduce(sums);
         group.settle();
         if (!inside) return;

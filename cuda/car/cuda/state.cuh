@@ -1,80 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "row.cuh" // rows of elements
+#include "access.cuh" // the elements of a row
 
-// The state of a row, measured from its maximum and from a number near the mean of c: car::row_state on a device. The sums are
-//
-//     R = sum of e without the maximum's own,   D = sum of e x,   U = sum of e phi(x),   e = exp(p - M), x = c - centre
-//
-// and z = (U - D)/S, S = 1 + R, shift = log1p(z), KL = U/S + log1p(z) - z: with a centre within a unit in the last place of the mean,
-// no two of its terms cancel. Rows of which one element outweighs its probability by far, exp(p - M - x) > exp(30), are wide: theirs is
-// Y by its own softmax, where nothing cancels that matters, since KL is large. In a deep row single columns are beyond the format, and are
-// held through p - c.
+// The state of a row, measured from its maximum: car::row_state on a device. What is found in the first two passes is the maximum, the sum
+// of e = exp(p - M), and where c lies.
 namespace car::inline CAR_ABI::kernel::device_row {
 
 /// exp(p - max), in units that all rows share. What is subtracted first is subtracted without error where exp is not 0.
 template <class A>
 struct exponentials {
-    A subtracted, floor;
-    typename format<A>::bits reference;
+    A subtracted, floor, shift;
 
     __device__ explicit exponentials(A max)
         : subtracted(magnitude(max) >= 4 * format<A>::reach ? max : A(0)), floor(max - format<A>::reach),
-          reference(reference_of(max - subtracted)) {}
+          shift(shift_of(max - subtracted)) {}
     __device__ bool reaches(A p) const { return p >= floor; }
-    __device__ A operator()(A p) const { return reaches(p) ? shifted_exp(reduced<A>(p - subtracted), reference) : A(0); }
+    __device__ A operator()(A p) const { return reaches(p) ? shifted_exp(reduced<A>(p - subtracted, shift)) : A(0); }
     /// exp(p + low - max)
-    __device__ A operator()(A p, A low) const { return reaches(p) ? shifted_exp(reduced<A>(p - subtracted, low), reference) : A(0); }
+    __device__ A operator()(A p, A low) const { return reaches(p) ? shifted_exp(reduced<A>(split<A>{p - subtracted, low}, shift)) : A(0); }
 };
 
 /// What the second pass finds out: the sum, the mean of c to a few digits, the extent of p - c and of c.
 template <class A>
 struct spread {
-    compensated<A> rest;
-    A drift = 0, highest = -infinity<A>, lowest = infinity<A>;
+    joint<A> rest;
+    double drift = 0;
+    A highest = -infinity<A>, lowest = infinity<A>;
 
     __device__ void merge(const spread& other) {
         rest.merge(other.rest);
-        drift = add(drift, other.drift);
+        drift += other.drift;
         highest = larger(highest, other.highest);
         lowest = smaller(lowest, other.lowest);
     }
 };
 
+/// How many terms of a sum over this row are added together: powers of two, so that they are no more than all of them.
+template <int Most, class Row>
+inline constexpr int at_most = Row::neighbours < Most ? Row::neighbours : Most;
+
 template <class A>
 struct two_sums {
-    compensated<A> first, second;
+    joint<A> first, second;
 
     __device__ void merge(const two_sums& other) {
         first.merge(other.first);
         second.merge(other.second);
     }
 };
-
-/// Any of several findings, a bit each.
-struct findings {
-    int bits = 0;
-    __device__ void merge(const findings& other) { bits |= other.bits; }
-};
-
-struct wide_number {
-    double value = 0;
-    __device__ void merge(const wide_number& other) { value += other.value; }
-};
-
-/// What a row's sums say, in double. As car::basic_row_terms; the last three are of w = x + shift: exp(-w) = slope (exp(-x)),
-/// fall = slope - 1, level = phi(shift) - divergence.
-struct row_terms {
-    double sum = 1, log_sum = 0, mean = 0, shift = 0, divergence = 0, slope = 1, fall = 0, level = 0;
-    bool wide = false, deep = false, finite = true; ///< deep: some columns are `careful`; finite: c is, wherever it counts
-    double log_sum_y = 0, sum_y = 1;                ///< of exp(p - c - highest), of a wide row; the sum in units of its own
-
-    __device__ bool is_plain() const { return !wide && !deep; }
-};
-
-/// x below which a column may need care.
-inline constexpr int shallow = -39;
 
 /// The first two passes: the maximum, the sum and where c lies.
 template <class A>
@@ -84,20 +58,25 @@ struct measured {
     A at_top = 1; ///< exp at the maximum
     spread<A> sums;
 
+    /// c_at(k) is the c of any column of the row.
     template <class Row, class Group>
-    __device__ measured(const Row& row, Group& group, const auto* c_of_row) : top(peak_of(row, group)), exponential(safe(top)) {
+    __device__ measured(const Row& row, Group& group, const auto& c_at) : top(peak_of(row, group)), exponential(safe(top)) {
         at_top = exponential(safe(top));
-        const A origin = c_of_row && is_defined() ? widen(c_of_row[top.column]) : A(0);
+        const A origin = is_defined() ? c_at(top.column) : A(0);
+        grouped<A, at_most<2, Row>> rest; // of a sure row it is the cross-entropy, which has a rounding to spare
+        A drift = 0;
         visit_kept(row, [&](int k, A p, A c, element<A>& kept) {
             const A e = exponential(p);
             kept = {e, 0, 0, 0};
-            sums.rest.add_term(k == top.column ? A(0) : e);
-            sums.drift = fma(e, exponential.reaches(p) ? c - origin : A(0), sums.drift);
+            rest.add_term(k == top.column ? A(0) : e);
+            drift = fma(e, exponential.reaches(p) ? c - origin : A(0), drift);
             sums.highest = larger(sums.highest, p - c);
             sums.lowest = smaller(sums.lowest, c);
         });
+        sums.rest = rest.whole();
+        sums.drift = static_cast<double>(drift);
         group.reduce(sums);
-        centre = static_cast<A>(static_cast<double>(origin) + static_cast<double>(sums.drift) * inverse(sum()));
+        centre = static_cast<A>(static_cast<double>(origin) + sums.drift * inverse(sum()));
     }
     A centre;
 
@@ -112,174 +91,10 @@ struct measured {
     static __device__ peak<A> peak_of(const Row& row, Group& group) {
         peak<A> found;
         row.visit([&](int k, A p, A) { found.add(p, k); });
+        found.close();
         group.reduce(found);
         return found;
     }
 };
-
-template <class A>
-struct centred {
-    exponentials<A> exponential;
-    A centre;
-
-    __device__ __forceinline__ split<A> distance(A p, A c) const {
-        return two_sum(exponential.reaches(p) ? c : centre, -centre); // the c of a masked class may be anything
-    }
-    __device__ __forceinline__ element<A> operator()(A p, A c) const { return (*this)(p, c, exponential(p)); }
-    __device__ __forceinline__ element<A> operator()(A p, A c, A e) const {
-        using f = format<A>;
-        const split<A> x = distance(p, c);
-        const A near = smaller(larger(x.high, -f::deepest), f::deepest);
-        const curve<A> at(near, x.low);
-        return {e, e * x.high, e * (at.phi + (x.high - near)), e * (near > 1 ? at.drop : near - at.phi)};
-    }
-};
-
-/// The columns of a row that `centred` does not hold: exp(p - c) is taken of the difference itself.
-template <class A>
-struct careful {
-    centred<A> near;
-    exponentials<A> other;
-    A scale; ///< from the units of `other` to those of e
-    bool wide, finite;
-
-    __device__ careful(const measured<A>& whole, const row_terms& terms)
-        : near{whole.exponential, whole.centre},
-          other(terms.wide ? whole.sums.highest : static_cast<A>(static_cast<double>(whole.top.value) - static_cast<double>(whole.centre))),
-          wide(terms.wide), finite(terms.finite) {
-        const A at = wide ? whole.sums.highest : static_cast<A>(static_cast<double>(whole.top.value) - static_cast<double>(whole.centre));
-        const double lost = (static_cast<double>(at) - static_cast<double>(whole.top.value)) + static_cast<double>(whole.centre);
-        scale = static_cast<A>(wide ? quotient(terms.sum, terms.sum_y)
-                                    : static_cast<double>(whole.at_top) * inverse(static_cast<double>(other(at))) *
-                                          (1 + (lost + lost * lost * tail_series(lost))));
-    }
-    __device__ element<A> operator()(A p, A c) const {
-        if (p == -infinity<A>) return {};
-        const split<A> difference = two_sum(p, -c);
-        const A e = near.exponential(p);
-        const A y = finite ? other(difference.high, difference.low) * scale : A(0);
-        if (wide) return {e, e != 0 && finite ? e * (c - near.centre) : A(0), y, y};
-        if (!(c - near.centre < A(shallow))) return near(p, c);
-        const A drift = e == 0 ? A(0) : e * (c - near.centre);
-        return {e, drift, (y - e) + drift, e - y};
-    }
-};
-
-/// c of the live classes is infinite or NaN, or so large that its mean overflowed: what KL is, and a centre if there is one.
-template <class A, class Row, class Group>
-__device__ void look_at_counterfactual(const Row& row, Group& group, measured<A>& whole, row_terms& terms) {
-    constexpr int is_nan = 1, rises = 2, falls = 4, is_finite = 8;
-    findings found;
-    wide_number mean;
-    row.visit([&](int, A p, A c) {
-        if (p == -infinity<A>) return;
-        found.bits |= c != c ? is_nan : c == infinity<A> ? rises : c == -infinity<A> ? falls : is_finite;
-        const double e = whole.exponential(p);
-        if (e != 0) mean.value = fma(e, static_cast<double>(c), mean.value);
-    });
-    group.reduce(found);
-    group.reduce(mean);
-    terms.finite = !(found.bits & (is_nan | rises | falls));
-    terms.divergence = (found.bits & is_nan) || found.bits == rises || found.bits == falls ? no_number<double> : infinity<double>;
-    whole.centre = terms.finite ? static_cast<A>(mean.value * inverse(whole.sum())) : A(0);
-}
-
-/// Is there a class whose exp(-x) or e is beyond the format, and counts?
-template <class A, class Row, class Group>
-__device__ bool outgrows(const Row& row, Group& group, const measured<A>& whole) {
-    using f = format<A>;
-    findings found;
-    row.visit([&](int, A p, A c) {
-        if (p == -infinity<A>) return;
-        const A x = c - whole.centre, a = p - whole.top.value;
-        found.bits |= a - x > -f::negligible && (x < -f::deepest || a < -f::reach + 1);
-    });
-    group.reduce(found);
-    return found.bits != 0;
-}
-
-/// `Kept`: what is found of each column is kept, where the row has a place for it.
-template <class A, bool Kept, class Row, class Group, class Column>
-__device__ void finish_narrow(const Row& row, Group& group, const Column& column, row_terms& terms) {
-    two_sums<A> sums; // D, U
-    visit_kept(row, [&](int, A p, A c, element<A>& kept) {
-        element<A> k;
-        if constexpr (Kept && Row::keeps)
-            kept = k = column(p, c, kept.e);
-        else
-            k = column(p, c);
-        sums.first.add_term(k.drift);
-        sums.second.add_term(k.excess);
-    });
-    group.reduce(sums);
-    const double one_over = inverse(terms.sum), excess = sums.second.value() * one_over, drift = sums.first.value() * one_over;
-    const double z = excess - drift;
-    terms.mean = drift;
-    terms.shift = log1p(z);
-    terms.divergence = magnitude(z) < 0.5 ? excess + log1p_minus(z) : drift + terms.shift;
-    terms.slope = inverse(1 + z);
-    terms.fall = -z * terms.slope;
-    terms.level = (terms.fall + terms.shift) - terms.divergence;
-}
-
-template <class A, class Row, class Group>
-__device__ void finish_wide(const Row& row, Group& group, const measured<A>& whole, row_terms& terms) {
-    const exponentials<A> other(whole.sums.highest);
-    wide_number drift, sum;
-    row.visit([&](int, A p, A c) {
-        const double e = whole.exponential(p);
-        if (e != 0) drift.value = fma(e, static_cast<double>(c) - static_cast<double>(whole.centre), drift.value);
-        const split<A> difference = two_sum(p, -c);
-        if (p != -infinity<A>) sum.value += static_cast<double>(other(difference.high, difference.low));
-    });
-    group.reduce(drift);
-    group.reduce(sum);
-    if (!terms.finite) return;
-    terms.mean = drift.value * inverse(terms.sum);
-    terms.log_sum_y = log1p(sum.value * inverse(static_cast<double>(other(whole.sums.highest))) - 1);
-    compensated<double> total;
-    for (const double part : {static_cast<double>(whole.sums.highest), -static_cast<double>(whole.top.value),
-                              static_cast<double>(whole.centre), terms.mean, terms.log_sum_y, -terms.log_sum})
-        total.add_term(part);
-    terms.divergence = total.value();
-    terms.shift = terms.divergence - terms.mean;
-    terms.sum_y = sum.value;
-}
-
-/// The terms of a row whose first two passes are done.
-template <class A, class Row, class Group>
-__device__ row_terms finish(const Row& row, Group& group, measured<A>& whole, bool reads_c) {
-    row_terms terms;
-    terms.sum = whole.sum();
-    terms.log_sum = whole.log_sum();
-    if (!reads_c) return terms;
-    const bool odd = !(magnitude(whole.centre) < A(1e30));
-    if (group.any(odd)) {
-        measured<A> looked = whole;
-        row_terms found = terms;
-        look_at_counterfactual(row, group, looked, found);
-        if (odd) {
-            whole = looked;
-            terms = found;
-        }
-    }
-    const A top = whole.sums.highest - (whole.top.value - whole.centre), bottom = whole.sums.lowest - whole.centre;
-    const bool low = bottom < A(shallow), counts = group.any(low) && outgrows(row, group, whole);
-    terms.wide = !(top <= 30) || !terms.finite;
-    terms.deep = !terms.wide && low && counts;
-    // Rows that share a warp take each way together, and each keeps what is its own; the common way is taken by all.
-    const auto take = [&](bool own, auto way) {
-        row_terms found = terms;
-        way(found);
-        if (own) terms = found;
-    };
-    take(terms.is_plain(), [&](row_terms& found) {
-        finish_narrow<A, true>(row, group, centred<A>{whole.exponential, whole.centre}, found);
-    });
-    if (group.any(terms.deep))
-        take(terms.deep, [&](row_terms& found) { finish_narrow<A, false>(row, group, careful<A>(whole, found), found); });
-    if (group.any(terms.wide)) take(terms.wide, [&](row_terms& found) { finish_wide(row, group, whole, found); });
-    return terms;
-}
 
 } // namespace car::inline CAR_ABI::kernel::device_row

@@ -38,8 +38,9 @@ void check_device_loss(const checker& check, const matrix_view<const T, device>&
     const auto weight = optional(footprint_of("weight", arrays.weight), p.cols, 1);
     const auto sample_weight = optional(footprint_of("sample_weight", arrays.sample_weight), p.rows, 1);
     const auto row_mask = optional(footprint_of("row_mask", arrays.row_mask), p.rows, 1);
-    check.separate({{optional(footprint_of("grad_p", arrays.grad_p), p.rows, p.cols), p.data},
-                    {optional(footprint_of("grad_c", arrays.grad_c), p.rows, p.cols), c.data},
+    const bool may_be_in_place = options.gradients == gradients::overwrite;
+    check.separate({{optional(footprint_of("grad_p", arrays.grad_p), p.rows, p.cols), may_be_in_place ? p.data : nullptr},
+                    {optional(footprint_of("grad_c", arrays.grad_c), p.rows, p.cols), may_be_in_place ? c.data : nullptr},
                     {optional(footprint_of("row_loss", arrays.row_loss), p.rows, 1)},
                     {optional(footprint_of("row_cross_entropy", arrays.row_cross_entropy), p.rows, 1)},
                     {optional(footprint_of("row_divergence", arrays.row_divergence), p.rows, 1)},
@@ -55,19 +56,18 @@ void check_device_loss(const checker& check, const matrix_view<const T, device>&
 
 /// The loss of Causal Action Recognition on a device: car::loss, asynchronous.
 ///
-///     as car::loss in <car/loss.hpp>, for labels that are classes, divergences against the prediction, logits as they are
+///     as car::loss in <car/loss.hpp>, for labels that are classes
 ///
 /// Shapes    as car::loss; rows any distance apart, columns 1 apart. All memory is on the device; a view of the host's does not compile.
 /// Requires  what car::loss requires of shapes and options, else throws std::invalid_argument. Values on the device are not read by the
-///           call: a label out of range makes its row NaN, its gradients 0, and is reported as fault::bad_label. strength, temperature,
-///           logit_scale, softcap, label_smoothing, kl_target::label, gradients::accumulate, precision::highest and empty::error are
-///           refused as launch::not_supported unless they have their defaults. A result, or a mean without `divisor`, needs a workspace.
-/// Numerics  Rows of |logits| <= 1e6, C <= 2^20, u = 2^-24 (2^-53 for double), one rounding more in a two-byte type; u taken of the
-///           scales of car::loss. precision::accurate and fast alike: CE within 4u; KL within 16u, never negative, 0 for a constant c;
-///           d CE within 8u, d KL/dp within 16u, d KL/dc within 8u; all plus 2 of the least normal number. No result depends on what a
-///           device makes of ex2, lg2 or denormals, on the order of its threads or on other rows. Special values as car::loss.
+///           call: a label out of range makes its row NaN, its gradients 0, and is reported as fault::bad_label. precision::highest of
+///           double and empty::error are refused as launch::not_supported. A result, or a mean without `divisor`, needs a workspace.
+/// Numerics  the bounds of car::loss for precision::accurate, which is the answer to fast too, and for highest. No result depends on what
+///           a device makes of ex2, lg2 or denormals, on the order of its threads or on other rows. Special values as car::loss.
 /// Cost      each input read once and each gradient written once where a row fits in the memory of a block or cluster, else 5 reads;
-///           at most 5 launches; allocates nothing, waits for nothing, and may be captured in a graph.
+///           at most 5 launches; allocates nothing, waits for nothing, and may be captured in a graph. strength, temperature,
+///           logit_scale, softcap, label_smoothing, kl_target::label, gradients::accumulate and precision::highest have kernels that
+///           compute in double, and read each row in every pass.
 /// Source    OccludeNet, Eq. 2 to 4.
 template <class T>
     requires logit<std::remove_const_t<T>> launch_status loss(const cuda_backend& on, const matrix_view<T, device>& p,

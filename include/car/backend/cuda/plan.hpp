@@ -41,8 +41,8 @@ inline constexpr int most_in_registers = 256; ///< of those, where the row is in
 inline constexpr int unasked = 47 * 1024;     ///< bytes of dynamic shared memory that a block has without opt-in
 inline constexpr int scratch = 4 * 1024;      ///< bytes of shared memory that reductions use, and the system
 
-/// How many elements of a row a thread holds in registers. Narrow accesses to two-byte types are slow enough without more of them.
-constexpr int elements_of(int width, int vector) { return width == 8 || (width == 2 && vector == 1) ? 8 : 16; }
+/// How many elements of a row a thread holds in registers. Accesses of one element are slow enough without more of them.
+constexpr int elements_of(int width, int vector) { return width == 8 || vector == 1 ? 8 : 16; }
 
 /// `contiguous`: every matrix has its rows one after the other. `aligned`: every row of every matrix begins at a multiple of 16 bytes,
 /// and has a length that is one.
@@ -69,6 +69,12 @@ constexpr plan choose(int width, std::ptrdiff_t cols, bool contiguous, bool alig
             return {blocks == 1 ? tier::shared : tier::cluster, vector, 1, most_threads, most_threads, blocks, static_cast<int>(bytes)};
     }
     return {tier::streamed, vector, 1, most_threads, most_threads, 1, 0};
+}
+
+/// The same for an operation whose rows of every length are read again in every pass.
+constexpr plan choose_streamed(std::ptrdiff_t cols) {
+    const int group = cols <= 64 ? 8 : cols <= 1024 ? 32 : most_threads;
+    return {tier::streamed, 1, 1, group, group == most_threads ? most_threads : 128, 1, 0};
 }
 
 } // namespace car::inline CAR_ABI::kernel::device_row

@@ -183,7 +183,7 @@ TEST_CASE_TEMPLATE("special values", T, float, double, car::bfloat16, car::float
         const car::launch_status third = car::log_sum_exp(on, p, sums);
         return !first.ok() ? first : !second.ok() ? second : third;
     });
-    for (const std::size_t i : {1, 2, 3})
+    for (const std::size_t i : {1u, 2u, 3u})
         for (std::size_t k = 0; k != 5; ++k) {
             CHECK(std::isnan(static_cast<double>(all.y[i * 5 + k])));
             CHECK(std::isnan(static_cast<double>(all.z[i * 5 + k])));
@@ -191,8 +191,8 @@ TEST_CASE_TEMPLATE("special values", T, float, double, car::bfloat16, car::float
     CHECK(std::isnan(all.sums[1]));
     CHECK(all.sums[2] == inf);
     CHECK(all.sums[3] == -inf);
-    for (const std::size_t k : {0, 3, 4}) CHECK(all.at(all.z, 4, k) == 0);
+    for (const std::size_t k : {0u, 3u, 4u}) CHECK(all.at(all.z, 4, k) == 0);
     CHECK(all.at(all.z, 4, 2) == doctest::Approx(0.7310586).epsilon(0.01));
     CHECK(all.at(all.y, 4, 0) == 0);
-    for (const std::size_t i : {0, 5}) CHECK(std::isfinite(all.sums[i]));
+    for (const std::size_t i : {0u, 5u}) CHECK(std::isfinite(all.sums[i]));
 }

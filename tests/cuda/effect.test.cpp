@@ -64,7 +64,7 @@ struct sample {
 } // namespace
 
 TEST_CASE_TEMPLATE("effects of rows, their mean and its standard error", T, float, double, car::bfloat16, car::float16) {
-    for (const std::size_t cols : {3, 50, 1100}) {
+    for (const std::size_t cols : {3u, 50u, 1100u}) {
         sample<T> all(cols == 3 ? 5000 : 23, cols, 3);
         all.labels[7] = -100;
         all.run();
