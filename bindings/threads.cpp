@@ -56,7 +56,7 @@ On how many threads a call may run, the caller's among them; 1 until it is set.
 
 The threads are the process's: whoever calls while another call runs on them works alone, and a forked process makes its own. The loss,
 `car.softmax`, `car.log_softmax`, `car.log_sum_exp` and `car.corrected_softmax` run on them, and with the loss `car.torch` and `car.jax`: of
-float32, bfloat16 and float16, from 2^16 logits on, on the backend 'simd'. The bits are the same on any number of threads.
+2^16 logits or more, on the backend 'simd', which has no corrected softmax of float64. The bits are the same on any number of threads.
 
 Shapes
     num_threads: an integer.
