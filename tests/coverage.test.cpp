@@ -76,7 +76,6 @@ static_assert(has_everything<car::scalar_backend> && has_everything<own<car::sca
 // simd: the loss and softmax of every type, corrected softmax and the family of rows of float or less; second order and what is on one row
 // fall back to scalar.
 static_assert(has_everything<car::simd_backend> && has_loss<own<car::simd_backend>, float> && has_softmax<own<car::simd_backend>, double>);
-static_assert(has_corrected<own<car::simd_backend>, float> && !has_corrected<own<car::simd_backend>, double>);
 static_assert(has_loss<own<car::simd_backend>, car::bfloat16> && !has_effect<own<car::simd_backend>, float>);
 static_assert(has_family<own<car::simd_backend>, float> && !has_family<own<car::simd_backend>, double>);
 
