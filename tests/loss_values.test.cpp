@@ -158,6 +158,17 @@ TEST_CASE_TEMPLATE("a masked class has gradient +0 and its c is not read; a mask
     }
 }
 
+TEST_CASE_TEMPLATE("all of the label's mass goes to the only live class: no surprise", T, float, double) {
+    for (std::ptrdiff_t wide : {2, 40}) // in a tile, and in a row of its own
+        for (int step = 0; step != 20; ++step) {
+            std::vector<T> p(static_cast<std::size_t>(wide), -inf<T>), c(p.size(), T(0));
+            p[1] = T(0.37) * static_cast<T>(step) - T(3);
+            const auto result =
+                car::loss(car::matrix_view<const T>(p.data(), 1, wide), {c.data(), 1, wide}, std::vector{0}, {.label_smoothing = 1});
+            CHECK(result.cross_entropy == 0);
+        }
+}
+
 TEST_CASE_TEMPLATE("c infinite or NaN on a live class", T, float, double) {
     const batch<T> plain = batch<T>().run(sum);
     for (const T bad : {inf<T>, -inf<T>})
