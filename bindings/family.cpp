@@ -51,35 +51,45 @@ struct words<enum car::effect_part> {
 template <>
 struct table<car::cal_options> {
     using of = car::cal_options;
-    static constexpr std::tuple options{option{"strength", &of::strength}, option{"factual_weight", &of::factual_weight},
-                                        option{"corrected_weight", &of::corrected_weight}, option{"ignore_index", &of::ignore_index},
-                                        option{"reduction", &of::reduction}};
+    static constexpr std::tuple options{option{"strength", &of::strength},
+                                        option{"factual_weight", &of::factual_weight},
+                                        option{"corrected_weight", &of::corrected_weight},
+                                        option{"ignore_index", &of::ignore_index},
+                                        option{"reduction", &of::reduction},
+                                        option{"divisor", &of::divisor},
+                                        option{"empty", &of::empty}};
 };
 template <>
 struct table<car::product_of_experts_options> {
     using of = car::product_of_experts_options;
-    static constexpr std::tuple options{option{"strength", &of::strength}, option{"formula", &of::formula},
+    static constexpr std::tuple options{option{"strength", &of::strength},   option{"formula", &of::formula},
                                         option{"smoothing", &of::smoothing}, option{"ignore_index", &of::ignore_index},
-                                        option{"reduction", &of::reduction}};
+                                        option{"reduction", &of::reduction}, option{"divisor", &of::divisor},
+                                        option{"empty", &of::empty}};
 };
 template <>
 struct table<car::rubi_options> {
     using of = car::rubi_options;
     static constexpr std::tuple options{option{"question_weight", &of::question_weight}, option{"ignore_index", &of::ignore_index},
-                                        option{"reduction", &of::reduction}};
+                                        option{"reduction", &of::reduction}, option{"divisor", &of::divisor}, option{"empty", &of::empty}};
 };
 template <>
 struct table<car::learned_mixin_options> {
     using of = car::learned_mixin_options;
-    static constexpr std::tuple options{option{"entropy_weight", &of::entropy_weight}, option{"formula", &of::formula},
-                                        option{"smoothing", &of::smoothing}, option{"ignore_index", &of::ignore_index},
-                                        option{"reduction", &of::reduction}};
+    static constexpr std::tuple options{option{"entropy_weight", &of::entropy_weight},
+                                        option{"formula", &of::formula},
+                                        option{"smoothing", &of::smoothing},
+                                        option{"ignore_index", &of::ignore_index},
+                                        option{"reduction", &of::reduction},
+                                        option{"divisor", &of::divisor},
+                                        option{"empty", &of::empty}};
 };
 template <>
 struct table<car::counterfactual_entropy_options> {
     using of = car::counterfactual_entropy_options;
-    static constexpr std::tuple options{option{"target", &of::target}, option{"formula", &of::formula},
-                                        option{"ignore_index", &of::ignore_index}, option{"reduction", &of::reduction}};
+    static constexpr std::tuple options{
+        option{"target", &of::target},       option{"formula", &of::formula}, option{"ignore_index", &of::ignore_index},
+        option{"reduction", &of::reduction}, option{"divisor", &of::divisor}, option{"empty", &of::empty}};
 };
 template <>
 struct table<car::cf_vqa_options> {
@@ -91,19 +101,22 @@ struct table<car::cf_vqa_options> {
                                         option{"divergence_weight", &of::divergence_weight},
                                         option{"formula", &of::formula},
                                         option{"ignore_index", &of::ignore_index},
-                                        option{"reduction", &of::reduction}};
+                                        option{"reduction", &of::reduction},
+                                        option{"divisor", &of::divisor},
+                                        option{"empty", &of::empty}};
 };
 template <>
 struct table<car::xerm_options> {
     using of = car::xerm_options;
-    static constexpr std::tuple options{option{"gamma", &of::gamma}, option{"formula", &of::formula},
-                                        option{"ignore_index", &of::ignore_index}, option{"reduction", &of::reduction}};
+    static constexpr std::tuple options{
+        option{"gamma", &of::gamma},         option{"formula", &of::formula}, option{"ignore_index", &of::ignore_index},
+        option{"reduction", &of::reduction}, option{"divisor", &of::divisor}, option{"empty", &of::empty}};
 };
 template <>
 struct table<car::logit_pairing_options> {
     using of = car::logit_pairing_options;
     static constexpr std::tuple options{option{"pairing", &of::pairing}, option{"formula", &of::formula},
-                                        option{"reduction", &of::reduction}};
+                                        option{"reduction", &of::reduction}, option{"divisor", &of::divisor}, option{"empty", &of::empty}};
 };
 template <>
 struct table<car::irm_options> {
@@ -120,9 +133,13 @@ struct table<car::v_rex_options> {
 template <>
 struct table<car::dragonnet_options> {
     using of = car::dragonnet_options;
-    static constexpr std::tuple options{option{"treatment_weight", &of::treatment_weight}, option{"targeted_weight", &of::targeted_weight},
-                                        option{"epsilon", &of::epsilon}, option{"formula", &of::formula},
-                                        option{"reduction", &of::reduction}};
+    static constexpr std::tuple options{option{"treatment_weight", &of::treatment_weight},
+                                        option{"targeted_weight", &of::targeted_weight},
+                                        option{"epsilon", &of::epsilon},
+                                        option{"formula", &of::formula},
+                                        option{"reduction", &of::reduction},
+                                        option{"divisor", &of::divisor},
+                                        option{"empty", &of::empty}};
 };
 template <>
 struct table<car::guidance_options> {

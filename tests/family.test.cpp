@@ -23,6 +23,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,8 @@ struct given {
     std::vector<int> labels;
     std::vector<car::term_of<T>> upstream, sample_weight, weight, row_loss;
     car::reduction reduction = car::reduction::mean;
+    std::optional<double> divisor = {};
+    car::empty empty = car::empty::zero;
     bool in_place = false, transposed = false;
 
     std::size_t cols(std::size_t a) const { return inputs[a].size() / rows; }
@@ -136,7 +139,9 @@ member<T> fusion_member(const char* name, car::fusion fusion, car::formula as = 
                                     .vision_weight = 0.75,
                                     .divergence_weight = 1.5,
                                     .formula = as,
-                                    .reduction = g.reduction},
+                                    .reduction = g.reduction,
+                                    .divisor = g.divisor,
+                                    .empty = g.empty},
                                    g.template arrays<arrays>(&arrays::grad_p, &arrays::grad_q, &arrays::grad_v));
             },
             [fusion, as](const row_inputs& x, std::size_t y) { return fusion_reference(fusion, as, x, y); }};
@@ -149,7 +154,8 @@ member<T> entropy_member(const char* name, car::counterfactual_target target) {
             1,
             [target](given<T>& g) -> car::family_result {
                 using arrays = car::counterfactual_entropy_arrays<T>;
-                return car::counterfactual_entropy(g.in(0), g.labels, {.target = target, .reduction = g.reduction},
+                return car::counterfactual_entropy(g.in(0), g.labels,
+                                                   {.target = target, .reduction = g.reduction, .divisor = g.divisor, .empty = g.empty},
                                                    g.template arrays<arrays>(&arrays::grad_p));
             },
             [target](const row_inputs& x, std::size_t y) -> expected {
@@ -177,8 +183,9 @@ member<T> pairing_member(const char* name, car::pairing pairing, car::formula as
             2,
             [pairing, as](given<T>& g) -> car::family_result {
                 using arrays = car::logit_pairing_arrays<T>;
-                return car::logit_pairing(g.in(0), g.in(1), {.pairing = pairing, .formula = as, .reduction = g.reduction},
-                                          g.template arrays<arrays>(&arrays::grad_p, &arrays::grad_c));
+                return car::logit_pairing(
+                    g.in(0), g.in(1), {.pairing = pairing, .formula = as, .reduction = g.reduction, .divisor = g.divisor, .empty = g.empty},
+                    g.template arrays<arrays>(&arrays::grad_p, &arrays::grad_c));
             },
             [pairing, as](const row_inputs& x, std::size_t) -> expected {
                 dual sum, product, p, c;
@@ -206,7 +213,12 @@ std::vector<member<T>> members() {
              [](given<T>& g) -> car::family_result {
                  using arrays = car::cal_arrays<T>;
                  return car::cal(g.in(0), g.in(1), g.labels,
-                                 {.strength = 0.5, .factual_weight = 0.75, .corrected_weight = 1.5, .reduction = g.reduction},
+                                 {.strength = 0.5,
+                                  .factual_weight = 0.75,
+                                  .corrected_weight = 1.5,
+                                  .reduction = g.reduction,
+                                  .divisor = g.divisor,
+                                  .empty = g.empty},
                                  g.template arrays<arrays>(&arrays::grad_p, &arrays::grad_c));
              },
              [](const row_inputs& x, std::size_t y) -> expected {
@@ -220,7 +232,8 @@ std::vector<member<T>> members() {
              2,
              [](given<T>& g) -> car::family_result {
                  using arrays = car::product_of_experts_arrays<T>;
-                 return car::product_of_experts(g.in(0), g.in(1), g.labels, {.strength = 0.5, .reduction = g.reduction},
+                 return car::product_of_experts(g.in(0), g.in(1), g.labels,
+                                                {.strength = 0.5, .reduction = g.reduction, .divisor = g.divisor, .empty = g.empty},
                                                 g.template arrays<arrays>(&arrays::grad_p, &arrays::grad_bias));
              },
              [](const row_inputs& x, std::size_t y) -> expected {
@@ -232,7 +245,8 @@ std::vector<member<T>> members() {
              3,
              [](given<T>& g) -> car::family_result {
                  using arrays = car::rubi_arrays<T>;
-                 return car::rubi(g.in(0), g.in(1), g.in(2), g.labels, {.question_weight = 0.75, .reduction = g.reduction},
+                 return car::rubi(g.in(0), g.in(1), g.in(2), g.labels,
+                                  {.question_weight = 0.75, .reduction = g.reduction, .divisor = g.divisor, .empty = g.empty},
                                   g.template arrays<arrays>(&arrays::grad_p, &arrays::grad_q, &arrays::grad_q_out));
              },
              [](const row_inputs& x, std::size_t y) -> expected {
@@ -247,7 +261,8 @@ std::vector<member<T>> members() {
              3,
              [](given<T>& g) -> car::family_result {
                  using arrays = car::learned_mixin_arrays<T>;
-                 return car::learned_mixin(g.in(0), g.in(1), g.vector(2), g.labels, {.entropy_weight = 0.75, .reduction = g.reduction},
+                 return car::learned_mixin(g.in(0), g.in(1), g.vector(2), g.labels,
+                                           {.entropy_weight = 0.75, .reduction = g.reduction, .divisor = g.divisor, .empty = g.empty},
                                            g.template arrays<arrays>(&arrays::grad_p, &arrays::grad_bias, &arrays::grad_gate));
              },
              [](const row_inputs& x, std::size_t y) -> expected {
@@ -271,7 +286,8 @@ std::vector<member<T>> members() {
              1,
              [](given<T>& g) -> car::family_result {
                  using arrays = car::xerm_arrays<T>;
-                 return car::xerm(g.in(0), g.in(1), g.in(2), g.labels, {.gamma = 1.5, .reduction = g.reduction},
+                 return car::xerm(g.in(0), g.in(1), g.in(2), g.labels,
+                                  {.gamma = 1.5, .reduction = g.reduction, .divisor = g.divisor, .empty = g.empty},
                                   g.template arrays<arrays>(&arrays::grad_p));
              },
              [](const row_inputs& x, std::size_t y) -> expected {
@@ -291,7 +307,12 @@ std::vector<member<T>> members() {
              [](given<T>& g) -> car::family_result {
                  using arrays = car::dragonnet_arrays<T>;
                  return car::dragonnet(g.vector(0), g.vector(1), g.vector(2), g.vector(3), g.vector(4),
-                                       {.treatment_weight = 0.5, .targeted_weight = 0.75, .epsilon = 0.25, .reduction = g.reduction},
+                                       {.treatment_weight = 0.5,
+                                        .targeted_weight = 0.75,
+                                        .epsilon = 0.25,
+                                        .reduction = g.reduction,
+                                        .divisor = g.divisor,
+                                        .empty = g.empty},
                                        g.template arrays<arrays>(&arrays::grad_y0, &arrays::grad_y1, &arrays::grad_propensity));
              },
              [](const row_inputs& x, std::size_t) -> expected {
@@ -505,7 +526,7 @@ void check(const member<T>& m, given<T>& g, const std::vector<expected_row>& row
     const car::family_result result = m.run(g);
     wide total = 0, weights = 0, room = 0;
     for (std::size_t i = 0; i != g.rows; ++i) weights += weight_of(g, m, i);
-    const wide divisor = g.reduction == car::reduction::mean ? weights : 1;
+    const wide divisor = g.reduction != car::reduction::mean ? 1 : g.divisor ? static_cast<wide>(*g.divisor) : weights;
     for (std::size_t i = 0; i != g.rows; ++i) {
         const double weight = weight_of(g, m, i);
         const expected& want = rows[i].value;
@@ -551,6 +572,9 @@ TEST_CASE_TEMPLATE("every member: values and gradients against its formula in 11
                     g.reduction = reduction;
                     check(m, g, rows);
                     if (size != 3.0) break;
+                    g.divisor = 0.75; // of the mean alone
+                    check(m, g, rows);
+                    g.divisor.reset();
                 }
             }
 }
@@ -727,6 +751,35 @@ TEST_CASE_TEMPLATE("every member: a masked label, and logits near the largest nu
     CHECK(car::rubi(p, p, {}, second, {.question_weight = 0}).value == car::rubi(p, p, sure, second, {.question_weight = 0}).value);
     CHECK(car::cf_vqa(p, p, {}, second, {.fusion = car::fusion::gate}).value ==
           car::cf_vqa(p, p, sure, second, {.fusion = car::fusion::gate}).value);
+    // No row that counts.
+    for (const member<T>& m : members<T>()) {
+        given<T> g = make(m, 2, 3, 2.0, random);
+        for (auto& weight : g.sample_weight) weight = 0;
+        INFO(std::string(m.name));
+        CHECK(m.run(g).value == 0);
+        g.empty = car::empty::nan;
+        CHECK(std::isnan(m.run(g).value));
+        for (const auto reduction : {car::reduction::sum, car::reduction::mean}) {
+            g.reduction = reduction;
+            g.divisor = 2;
+            CHECK(m.run(g).value == 0);
+        }
+        g.divisor.reset();
+        g.empty = car::empty::error;
+        CHECK(message_of([&] { m.run(g); }).find("labels are all ignored, expected at least one row for the mean") != std::string::npos);
+        for (std::size_t a = 0; a != m.learns; ++a)
+            for (const T v : g.gradients[a]) CHECK(v == 0);
+        g.divisor = 0;
+        CHECK(message_of([&] { m.run(g); }).find("divisor is 0") != std::string::npos);
+    }
+    for (const auto reduction : {car::reduction::none, car::reduction::sum, car::reduction::mean}) {
+        const std::vector ignored{-100};
+        std::vector<car::term_of<T>> row_loss(1);
+        const T x[1][2] = {};
+        const auto found = car::cf_vqa(x, x, x, ignored, {.reduction = reduction, .empty = car::empty::nan}, {.row_loss = row_loss});
+        CHECK(found.grad_constant == 0);
+        CHECK(std::isnan(found.value) == (reduction != car::reduction::sum));
+    }
     // No row at all.
     const car::matrix_view<const double> none(nullptr, 0, 2);
     CHECK(car::cal(none, none, std::vector<int>()).value == 0);

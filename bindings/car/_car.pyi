@@ -694,7 +694,7 @@ def bins(values: numpy.typing.ArrayLike, edges: collections.abc.Sequence[float],
     >>> car.bins([0.0, 0.3, 0.9], [0.25, 0.5])
     array([0, 1, 2])
     """
-def cal(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, strength: float = 1.0, factual_weight: float = 1.0, corrected_weight: float = 1.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+def cal(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, strength: float = 1.0, factual_weight: float = 1.0, corrected_weight: float = 1.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     Counterfactual Attention Learning: factual_weight CE(p, label) + corrected_weight CE(p - strength c, label).
     
@@ -712,7 +712,7 @@ def cal(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, labels: numpy.typi
     Errors
         ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
     """
-def cf_vqa(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, v: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, fusion: typing.Literal['sum', 'harmonic', 'gate'] = 'sum', constant: float = 0.0, question_weight: float = 1.0, vision_weight: float = 1.0, divergence_weight: float = 1.0, formula: typing.Literal['exact', 'as_published'] = 'exact', ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_q: bool | typing.Any = None, grad_v: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+def cf_vqa(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, v: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, fusion: typing.Literal['sum', 'harmonic', 'gate'] = 'sum', constant: float = 0.0, question_weight: float = 1.0, vision_weight: float = 1.0, divergence_weight: float = 1.0, formula: typing.Literal['exact', 'as_published'] = 'exact', ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_q: bool | typing.Any = None, grad_v: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     Counterfactual VQA: CE(h, label) + question_weight CE(q, label) + vision_weight CE(v, label) + divergence_weight CE(softmax(h), h*).
     
@@ -802,7 +802,7 @@ def corrected_softmax_vjp(y: numpy.typing.ArrayLike, upstream: numpy.typing.Arra
     >>> car.corrected_softmax_vjp(y, [[1.0, 0.0]], grad_c=False)
     (array([[ 0.25, -0.25]]), None)
     """
-def counterfactual_entropy(p: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, target: typing.Literal['not_label', 'uniform', 'uniform_others'] = 'not_label', formula: typing.Literal['exact', 'as_published'] = 'exact', ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+def counterfactual_entropy(p: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, target: typing.Literal['not_label', 'uniform', 'uniform_others'] = 'not_label', formula: typing.Literal['exact', 'as_published'] = 'exact', ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     Cross-entropy of a counterfactual sample: -log(1 - P[label]), or that against a uniform target over all or all other classes.
     
@@ -854,7 +854,7 @@ def deconfounded_vjp(x: numpy.typing.ArrayLike, w: numpy.typing.ArrayLike, upstr
     Errors
         ValueError for a shape or an option's value, TypeError for a type.
     """
-def dragonnet(y0: numpy.typing.ArrayLike, y1: numpy.typing.ArrayLike, propensity: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, treatment: numpy.typing.ArrayLike, *, treatment_weight: float = 1.0, targeted_weight: float = 1.0, epsilon: float = 0.0, formula: typing.Literal['exact', 'as_published'] = 'exact', reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_y0: bool | typing.Any = None, grad_y1: bool | typing.Any = None, grad_propensity: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+def dragonnet(y0: numpy.typing.ArrayLike, y1: numpy.typing.ArrayLike, propensity: numpy.typing.ArrayLike, outcome: numpy.typing.ArrayLike, treatment: numpy.typing.ArrayLike, *, treatment_weight: float = 1.0, targeted_weight: float = 1.0, epsilon: float = 0.0, formula: typing.Literal['exact', 'as_published'] = 'exact', reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_y0: bool | typing.Any = None, grad_y1: bool | typing.Any = None, grad_propensity: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     DragonNet with targeted regularisation; propensity is a logit.
     
@@ -1053,7 +1053,7 @@ def irm(p: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, environments:
     Errors
         ValueError for a shape, a label or an option's value, TypeError for a type. NaN and infinity are never errors: `status` names the row.
     """
-def learned_mixin(p: numpy.typing.ArrayLike, bias: numpy.typing.ArrayLike, gate: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, entropy_weight: float = 0.0, formula: typing.Literal['exact', 'as_published'] = 'exact', smoothing: float = 0.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_bias: bool | typing.Any = None, grad_gate: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+def learned_mixin(p: numpy.typing.ArrayLike, bias: numpy.typing.ArrayLike, gate: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, entropy_weight: float = 0.0, formula: typing.Literal['exact', 'as_published'] = 'exact', smoothing: float = 0.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_bias: bool | typing.Any = None, grad_gate: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     Learned mixin: CE(p + g bias, label) + entropy_weight H(softmax(g bias)), g = softplus(gate), gate: N.
     
@@ -1098,7 +1098,7 @@ def log_sum_exp(p: numpy.typing.ArrayLike, *, temperature: float = 1.0, out: boo
     >>> car.log_sum_exp([[0.0, 0.0], [1.0, float("-inf")]]).round(6)
     array([0.693147, 1.      ])
     """
-def logit_adjusted(p: numpy.typing.ArrayLike, log_prior: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, strength: float = 1.0, formula: typing.Literal['exact', 'as_published'] = 'exact', smoothing: float = 0.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+def logit_adjusted(p: numpy.typing.ArrayLike, log_prior: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, strength: float = 1.0, formula: typing.Literal['exact', 'as_published'] = 'exact', smoothing: float = 0.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     Logit adjustment: CE(p + strength log_prior, label), log_prior the logarithms of the classes' shares: C.
     
@@ -1124,7 +1124,7 @@ def logit_adjustment(p: numpy.typing.ArrayLike, log_prior: numpy.typing.ArrayLik
     Errors
         ValueError for a shape or an option's value, TypeError for a type.
     """
-def logit_pairing(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, *, pairing: typing.Literal['squared', 'absolute', 'cosine'] = 'squared', formula: typing.Literal['exact', 'as_published'] = 'exact', reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+def logit_pairing(p: numpy.typing.ArrayLike, c: numpy.typing.ArrayLike, *, pairing: typing.Literal['squared', 'absolute', 'cosine'] = 'squared', formula: typing.Literal['exact', 'as_published'] = 'exact', reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_c: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     Counterfactual logit pairing: how far the logits of a sample and of its counterfactual are apart.
     
@@ -1250,7 +1250,7 @@ def occlusion_factors_of(coverage: numpy.typing.ArrayLike, boxes: numpy.typing.A
     Source
         OccludeNet, section 3.3.
     """
-def product_of_experts(p: numpy.typing.ArrayLike, bias: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, strength: float = 1.0, formula: typing.Literal['exact', 'as_published'] = 'exact', smoothing: float = 0.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_bias: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+def product_of_experts(p: numpy.typing.ArrayLike, bias: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, strength: float = 1.0, formula: typing.Literal['exact', 'as_published'] = 'exact', smoothing: float = 0.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_bias: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     Product of experts: CE(p + strength bias, label), bias the logarithms of a biased expert's probabilities.
     
@@ -1283,7 +1283,7 @@ def propensity_weights(treatment: numpy.typing.ArrayLike, propensity: numpy.typi
     >>> car.propensity_weights([1, 0], [0.5, 0.75])
     array([2., 4.])
     """
-def rubi(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, q_out: numpy.typing.ArrayLike | None, labels: numpy.typing.ArrayLike, *, question_weight: float = 1.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_q: bool | typing.Any = None, grad_q_out: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+def rubi(p: numpy.typing.ArrayLike, q: numpy.typing.ArrayLike, q_out: numpy.typing.ArrayLike | None, labels: numpy.typing.ArrayLike, *, question_weight: float = 1.0, ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, grad_q: bool | typing.Any = None, grad_q_out: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     RUBi: CE(p sigmoid(q), label) + question_weight CE(q_out, label); q_out may be None with question_weight=0.
     
@@ -1463,7 +1463,7 @@ def visual_intervention_vjp(t: numpy.typing.ArrayLike, v: numpy.typing.ArrayLike
     Errors
         as the op's.
     """
-def xerm(p: numpy.typing.ArrayLike, factual: numpy.typing.ArrayLike, counterfactual: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, gamma: float = 2.0, formula: typing.Literal['exact', 'as_published'] = 'exact', ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
+def xerm(p: numpy.typing.ArrayLike, factual: numpy.typing.ArrayLike, counterfactual: numpy.typing.ArrayLike, labels: numpy.typing.ArrayLike, *, gamma: float = 2.0, formula: typing.Literal['exact', 'as_published'] = 'exact', ignore_index: int = -100, reduction: typing.Literal['none', 'sum', 'mean'] = 'mean', divisor: float | None = None, empty: typing.Literal['zero', 'nan', 'error'] = 'zero', upstream: numpy.typing.ArrayLike | None = None, sample_weight: numpy.typing.ArrayLike | None = None, weight: numpy.typing.ArrayLike | None = None, gradients: bool = False, grad_p: bool | typing.Any = None, row_loss: bool | typing.Any = None) -> FamilyResult:
     """
     Cross-domain empirical risk minimisation: w CE(softmax(counterfactual), p) + (1 - w) CE(p, label); the teachers are constants.
     

@@ -86,6 +86,10 @@ def test_members(name, kinds, learning, options, formula, kind):
     assert r.status.ok and r.count == ROWS and r.row_loss.dtype == kind
     np.testing.assert_allclose(r.row_loss, weight * rows, rtol=error, atol=error)
     assert abs(r.value - (np.float64(weight) * rows).sum() / np.float64(weight).sum()) <= 1e-12 * (1 + abs(r.value))
+    by = getattr(car, name)(*given, *labels, sample_weight=weight, divisor=3.0, **options)  # accumulated over batches
+    assert abs(by.value - (np.float64(weight) * rows).sum() / 3) <= 1e-12 * (1 + abs(by.value))
+    no_row = getattr(car, name)(*given, *labels, sample_weight=0 * weight, empty="nan", **options)
+    assert math.isnan(no_row.value) and no_row.count == 0
     factor = np.float64(weight) * upstream / np.float64(weight).sum()
     for k, which in enumerate(learning.split()):
         got = r.gradients[f"grad_{which}"]

@@ -118,8 +118,8 @@ struct corrected_options {
 
 /// What every member of the family returns. The terms of each are in a struct of its own.
 struct family_result {
-    double value = 0;       ///< sum or mean of the rows' losses by weight; NaN for reduction::none, 0 where no row counts
-    double weight = 0;      ///< sum of the rows' weights: what `mean` divides by
+    double value = 0;       ///< sum or mean of the rows' losses by weight; NaN for reduction::none, by `empty` where no row counts
+    double weight = 0;      ///< sum of the rows' weights: what `mean` divides by, unless there is a divisor
     std::int64_t count = 0; ///< rows that are not ignored
     row_status status = {};
 };

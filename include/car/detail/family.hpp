@@ -34,6 +34,7 @@ struct family_call {
         rows.labels = labels;
         rows.options = {.alpha = 0, .reduction = options.reduction};
         if constexpr (requires { options.ignore_index; }) rows.options.ignore_index = options.ignore_index;
+        if constexpr (requires { options.divisor; }) rows.options.divisor = options.divisor, rows.options.empty = options.empty;
         rows.arrays = {.upstream = arrays.upstream, .sample_weight = arrays.sample_weight};
         if constexpr (requires { arrays.row_loss; }) rows.arrays.row_loss = arrays.row_loss;
         if constexpr (requires { arrays.weight; }) rows.arrays.weight = arrays.weight;

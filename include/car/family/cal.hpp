@@ -11,6 +11,8 @@ struct cal_options {
     double corrected_weight = 1; ///< of CE(p - strength c)
     std::int64_t ignore_index = -100;
     enum reduction reduction = reduction::mean;
+    std::optional<double> divisor = {}; ///< of `mean`, instead of the weights' sum: for accumulated gradients
+    enum empty empty = empty::zero;
 };
 
 template <class T>

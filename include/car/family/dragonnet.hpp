@@ -12,6 +12,8 @@ struct dragonnet_options {
     double epsilon = 0;          ///< of the targeted regularisation; learnt
     enum formula formula = formula::exact;
     enum reduction reduction = reduction::mean;
+    std::optional<double> divisor = {}; ///< of `mean`, instead of the weights' sum: for accumulated gradients
+    enum empty empty = empty::zero;
 };
 
 template <class T>

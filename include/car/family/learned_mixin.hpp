@@ -13,6 +13,8 @@ struct learned_mixin_options {
     double smoothing = 0; ///< as_published: added to the expert's probabilities, and learnt
     std::int64_t ignore_index = -100;
     enum reduction reduction = reduction::mean;
+    std::optional<double> divisor = {}; ///< of `mean`, instead of the weights' sum: for accumulated gradients
+    enum empty empty = empty::zero;
 };
 
 template <class T>

@@ -14,6 +14,8 @@ struct logit_pairing_options {
     enum pairing pairing = pairing::squared;
     enum formula formula = formula::exact;
     enum reduction reduction = reduction::mean;
+    std::optional<double> divisor = {}; ///< of `mean`, instead of the weights' sum: for accumulated gradients
+    enum empty empty = empty::zero;
 };
 
 template <class T>

@@ -10,6 +10,8 @@ struct rubi_options {
     double question_weight = 1; ///< of CE(q_out); with 0, q_out may be an empty view
     std::int64_t ignore_index = -100;
     enum reduction reduction = reduction::mean;
+    std::optional<double> divisor = {}; ///< of `mean`, instead of the weights' sum: for accumulated gradients
+    enum empty empty = empty::zero;
 };
 
 template <class T>

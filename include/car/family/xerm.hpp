@@ -11,6 +11,8 @@ struct xerm_options {
     enum formula formula = formula::exact;
     std::int64_t ignore_index = -100;
     enum reduction reduction = reduction::mean;
+    std::optional<double> divisor = {}; ///< of `mean`, instead of the weights' sum: for accumulated gradients
+    enum empty empty = empty::zero;
 };
 
 template <class T>

@@ -39,6 +39,10 @@ struct row_weights {
     Number divisor; ///< of the rows' sum
 };
 
+inline bool is_mean_of_nothing(const loss_options& options, std::int64_t count) {
+    return count == 0 && options.reduction == reduction::mean && !options.divisor;
+}
+
 /// What each row of a call of the loss is given: its logits as they are read, its target, its weight, its upstream gradient.
 template <class T>
 struct batch {

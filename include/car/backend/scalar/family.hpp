@@ -204,14 +204,13 @@ Result family(Predictions, const family_rows<T, Inputs>& call, const std::array<
         }
         if (call.arrays.row_loss) call.arrays.row_loss[i] = scalar_row::store<term_of<T>>(weight * result.value);
     }
-    const auto reduced = [&](double sum) {
-        if (call.options.reduction == reduction::none) return detail::no_number;
-        return total.count == 0 ? 0 : sum / divisor;
-    };
+    const bool no_row = scalar_row::is_mean_of_nothing(call.options, total.count);
+    const double of_none = no_row && call.options.empty == empty::zero ? 0 : detail::no_number;
+    const auto reduced = [&](double sum) { return no_row || call.options.reduction == reduction::none ? of_none : sum / divisor; };
     total.value = reduced(values.value());
     for (std::size_t k = 0; k != Terms; ++k) {
         const double sum = sums[k].value();
-        total.*terms[k].field = terms[k].is_gradient && total.count != 0 ? sum / divisor : reduced(sum);
+        total.*terms[k].field = !terms[k].is_gradient ? reduced(sum) : no_row ? 0 : sum / divisor;
     }
     return total;
 }

@@ -59,7 +59,7 @@ class loss_sums {
     void reduce(const loss_options& options, const number& divisor, loss_result& whole) const {
         whole.correct = correct_;
         whole.status = status_;
-        const bool no_row = whole.count == 0 && options.reduction == reduction::mean && !options.divisor;
+        const bool no_row = is_mean_of_nothing(options, whole.count);
         if (options.reduction == reduction::none || (no_row && options.empty == empty::nan)) {
             whole.value = whole.cross_entropy = whole.divergence = whole.z_loss = detail::no_number;
         } else if (!no_row) {
