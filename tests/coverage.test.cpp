@@ -34,8 +34,7 @@ constexpr bool has_corrected = requires(const Backend& on, car::matrix_view<cons
 };
 template <class Backend, class T>
 constexpr bool has_effect = requires(const Backend& on, car::vector_view<const T> row) {
-    car::kernel::probability(on, row, 0);
-    car::kernel::scores<T>(on, row).log_odds(0);
+    car::kernel::sum_exponentials(on, row);
 };
 template <class Backend, class T>
 constexpr bool has_adjust = requires(const Backend& on, car::kernel::adjust_scratch<T> kept,
@@ -73,10 +72,10 @@ struct own {
 
 static_assert(has_everything<car::scalar_backend> && has_everything<own<car::scalar_backend>>);
 
-// simd: the loss and softmax of every type, corrected softmax and the family of rows of float or less; second order and what is on one row
+// simd: the loss, softmax and effects of every type, corrected softmax and the family of rows of float or less; second order and adjustment
 // fall back to scalar.
 static_assert(has_everything<car::simd_backend> && has_loss<own<car::simd_backend>, float> && has_softmax<own<car::simd_backend>, double>);
-static_assert(has_loss<own<car::simd_backend>, car::bfloat16> && !has_effect<own<car::simd_backend>, float>);
+static_assert(has_loss<own<car::simd_backend>, car::bfloat16> && has_effect<own<car::simd_backend>, double>);
 static_assert(has_family<own<car::simd_backend>, float> && !has_family<own<car::simd_backend>, double>);
 
 // eigen: the row-wise ops and the product of matrices; what is on one row or of second order falls back to scalar.

@@ -263,6 +263,70 @@ TEST_CASE_TEMPLATE("scales and draws: each row, its Monte-Carlo error, each clas
     for (const T e : error) CHECK(std::isnan(e)); // of one draw: NaN, not 0
 }
 
+/// Rows of every width by each backend: e within 8u of 1, or of |s(p)| + |s(c)| + 1, and a rounding to the type.
+template <class T, class Backend>
+void check_widths(const Backend& on, double size) {
+    for (const std::ptrdiff_t classes : {1, 2, 3, 7, 8, 9, 33, 400, 1000, 1025, 5000}) {
+        constexpr std::ptrdiff_t rows = 6;
+        sample<T> data(rows, classes, static_cast<unsigned>(classes) + 40);
+        for (auto* values : {&data.p, &data.c})
+            for (T& v : *values) v = static_cast<T>(size * static_cast<double>(v));
+        for (std::size_t i = 0; i != rows; ++i) // in each half of the rows the label is the most likely class
+            if (i % 2 == 0) data.p[i * static_cast<std::size_t>(classes) + static_cast<std::size_t>(data.labels[i])] += T(20 * size);
+        if (classes > 2) data.p[static_cast<std::size_t>(classes) + (data.labels[1] == 0)] = -std::numeric_limits<T>::infinity(); // masked
+        const car::matrix_view<const T> p = data.view(data.p, 0, rows), c = data.view(data.c, 0, rows);
+        for (const car::scale scale : {car::scale::probability, car::scale::log_odds}) {
+            if (classes == 1 && scale == car::scale::log_odds) continue; // infinite
+            std::vector<car::term_of<T>> effects(rows);
+            CHECK(car::effect(on, p, c, data.labels, {.scale = scale}, {.row_effect = effects}).status.ok());
+            for (std::size_t i = 0; i != rows; ++i) {
+                const auto row = [&](const std::vector<T>& from) {
+                    const auto begin = from.begin() + static_cast<std::ptrdiff_t>(i) * classes;
+                    return std::vector<wide>(begin, begin + classes);
+                };
+                const auto y = static_cast<std::size_t>(data.labels[i]);
+                const wide a = score(scale, row(data.p), y), b = score(scale, row(data.c), y);
+                const wide room = scale == car::scale::probability ? 1 : reference::magnitude(a) + reference::magnitude(b) + 1;
+                const wide off = reference::magnitude(static_cast<wide>(effects[i]) - (a - b));
+                INFO("C = " << classes << ", row " << i << ", size " << size << ", scale " << static_cast<int>(scale));
+                CHECK(static_cast<double>(off / (8 * static_cast<wide>(0x1p-53) * room +
+                                                 static_cast<wide>(std::numeric_limits<T>::epsilon() / 2) * reference::magnitude(a - b))) <=
+                      1);
+            }
+        }
+    }
+}
+
+TEST_CASE_TEMPLATE("rows of every width, on each backend", T, float, double) {
+    for (const double size : {0.01, 1.0, 15.0}) {
+        check_widths<T>(car::scalar, size);
+        check_widths<T>(car::simd, size);
+    }
+}
+
+TEST_CASE_TEMPLATE("a row that one class has almost to itself, and rows without an answer, are the scalar backend's", T, float, double) {
+    constexpr T inf = std::numeric_limits<T>::infinity(), no_number = std::numeric_limits<T>::quiet_NaN();
+    constexpr T far = 742; // exp(-far) is less than any normal double
+    const T p[7][4] = {{far, 0, 0, 0},           {5, -inf, -inf, -inf},    {0, no_number, 0, 0}, {0, inf, 0, 0},
+                       {-inf, -inf, -inf, -inf}, {T(1e30), T(1e30), 0, 0}, {0, far, 0, -inf}};
+    const T c[7][4] = {};
+    const std::vector labels{0, 0, 0, 0, 0, 0, 0};
+    for (const car::scale scale : {car::scale::probability, car::scale::log_odds}) {
+        std::vector<T> plain(7), registers(7);
+        const auto a = car::effect(car::scalar, p, c, labels, {.scale = scale}, {.row_effect = plain});
+        const auto b = car::effect(car::simd, p, c, labels, {.scale = scale}, {.row_effect = registers});
+        CHECK(a.status == b.status);
+        for (std::size_t i = 0; i != 7; ++i) {
+            INFO("row " << i);
+            CHECK((plain[i] == registers[i] || (std::isnan(plain[i]) && std::isnan(registers[i]))));
+        }
+        // The odds of the first row's label are exp(far) / 3, without the actor 1 / 3.
+        const double bound =
+            8 * 0x1p-53 * (static_cast<double>(far) + 2) + static_cast<double>(std::numeric_limits<T>::epsilon() / 2 * far);
+        if (scale == car::scale::log_odds) CHECK(std::abs(static_cast<double>(plain[0] - far)) <= bound);
+    }
+}
+
 TEST_CASE("log-odds keep the digits of a sure class") {
     const double p[1][3] = {{60, 0, -1}}, c[1][3] = {{0, 0, 0}};
     const wide want = 60 - logq(1 + expq(-1)) + logq(wide(2));

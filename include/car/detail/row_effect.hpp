@@ -47,11 +47,9 @@ namespace detail {
 
 template <class T, backend Backend>
 double score(const Backend& on, enum scale scale, const vector_view<const T>& row, std::ptrdiff_t label) {
-    switch (scale) {
-    case scale::probability: return kernel::probability(on, row, label);
-    case scale::log_odds: return kernel::scores<T>(on, row).log_odds(label);
-    default: return static_cast<double>(row[label]);
-    }
+    if (scale == scale::logit) return static_cast<double>(row[label]);
+    const kernel::scores<T> all(row, kernel::sum_exponentials(on, row));
+    return scale == scale::probability ? all.probability(label) : all.log_odds(label);
 }
 
 /// KL(P || Y) of one row, as the loss has it.
@@ -93,9 +91,10 @@ void effect_on_classes(const Backend& on, const matrix_view<const T>& p, const m
     const auto of = [&](const kernel::scores<T>& all, std::ptrdiff_t k) {
         return options.scale == scale::probability ? all.probability(k) : options.scale == scale::log_odds ? all.log_odds(k) : all.logit(k);
     };
-    const kernel::scores<T> factual(on, p.row(i));
+    const auto scores_of = [&](const vector_view<const T>& row) { return kernel::scores<T>(row, kernel::sum_exponentials(on, row)); };
+    const kernel::scores<T> factual = scores_of(p.row(i));
     std::vector<kernel::scores<T>> draws;
-    for (std::ptrdiff_t m = 0; m != options.draws; ++m) draws.emplace_back(on, c.row(m * p.rows + i));
+    for (std::ptrdiff_t m = 0; m != options.draws; ++m) draws.push_back(scores_of(c.row(m * p.rows + i)));
     for (std::ptrdiff_t k = 0; k != p.cols; ++k) {
         compensated_sum counterfactual;
         for (const auto& draw : draws) counterfactual.add(of(draw, k));

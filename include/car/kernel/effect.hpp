@@ -2,4 +2,4 @@
 #pragma once
 
 #include "../backend/scalar/effect.hpp"
-#include "../backend/scalar/score.hpp"
+#include "../backend/simd/effect.hpp"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../../detail/arithmetic.hpp" // compensated_sum
-#include "score.hpp"                   // a row's probabilities
+#include "effect.hpp"                  // a row's probabilities
 
 #include <cmath>   // std::exp, std::log
 #include <cstddef> // std::ptrdiff_t
@@ -26,7 +26,7 @@ double adjust_exact(scalar_backend on, adjust_scratch<T>& kept, std::ptrdiff_t s
     constexpr double nothing = -std::numeric_limits<double>::infinity();
     const auto classes = static_cast<std::ptrdiff_t>(kept.of_class.size());
     kept.of_stratum.clear();
-    for (std::ptrdiff_t k = 0; k != strata; ++k) kept.of_stratum.emplace_back(on, row(k));
+    for (std::ptrdiff_t k = 0; k != strata; ++k) kept.of_stratum.emplace_back(row(k), sum_exponentials(on, row(k)));
     const auto of = [&](std::ptrdiff_t k) -> const scores<T>& { return kept.of_stratum[static_cast<std::size_t>(k)]; };
     const auto joint = [&](std::ptrdiff_t k) { // log w_k P_ky
         if (prior(k) == 0) return detail::double_double{nothing};
@@ -83,7 +83,8 @@ double adjust_geometric(scalar_backend on, adjust_scratch<T>& kept, std::ptrdiff
             if (prior(k) != 0) mean.add(prior(k) * static_cast<double>(row(k)[j]));
         kept.of_class[static_cast<std::size_t>(j)] = mean.value();
     }
-    const scores<double> mean(on, vector_view<const double>{kept.of_class});
+    const vector_view<const double> logits{kept.of_class};
+    const scores<double> mean(logits, sum_exponentials(on, logits));
     detail::compensated_sum others;
     for (std::ptrdiff_t j = 0; j != classes; ++j) {
         const double p = mean.probability(j);

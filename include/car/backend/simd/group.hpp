@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "../scalar/loss.hpp" // batch, row_result
-#include "coefficients.hpp"   // what the rows are read for
+#include "../scalar/effect.hpp" // exponential_sum
+#include "../scalar/loss.hpp"   // batch, row_result
+#include "coefficients.hpp"     // what the rows are read for
 
 #include <algorithm> // std::min
 #include <cmath>     // std::frexp
