@@ -48,9 +48,9 @@ constexpr mode backends[] = {{"scalar", backend::scalar}, {"eigen", backend::eig
 template <std::size_t N>
 const mode& each_of(const mode (&choices)[N]) {
     const mode* chosen = choices;
-    for (const mode& choice : choices) SUBCASE(choice.name) {
-            chosen = &choice;
-        }
+    for (const mode& choice : choices) {
+        SUBCASE(choice.name) { chosen = &choice; }
+    }
     return *chosen;
 }
 #define IN_EACH_OF(choices)                                                                                                                \
