@@ -20,26 +20,42 @@
 
 namespace {
 
-template <class Logit, car::precision Precision, class Backend = car::scalar_backend>
+#define EVERY_TYPE float, double, car::bfloat16, car::float16
+
+// What runs a call is chosen when a test case runs, so that its text is compiled once for each type.
+enum class backend { scalar, eigen, simd };
+
+/// `call(car::scalar)`, or on another backend.
+template <class Call>
+auto with(backend on, const Call& call) {
+    if (on == backend::eigen) return call(car::eigen);
+    if (on == backend::simd) return call(car::simd);
+    return call(car::scalar);
+}
+
 struct mode {
-    using T = Logit;
-    static constexpr Backend on{};
-    static constexpr car::precision precision = Precision;
+    const char* name;
+    backend on;
+    car::precision precision = car::precision::accurate;
 };
 
-#define EVERY_MODE                                                                                                                         \
-    mode<float, car::precision::fast>, mode<float, car::precision::accurate>, mode<float, car::precision::highest>,                        \
-        mode<double, car::precision::fast>, mode<double, car::precision::accurate>, mode<double, car::precision::highest>,                 \
-        mode<car::bfloat16, car::precision::accurate>, mode<car::float16, car::precision::accurate>,                                       \
-        mode<float, car::precision::accurate, car::eigen_backend>, mode<double, car::precision::accurate, car::eigen_backend>,             \
-        mode<car::bfloat16, car::precision::accurate, car::eigen_backend>, mode<float, car::precision::fast, car::simd_backend>,           \
-        mode<float, car::precision::accurate, car::simd_backend>, mode<double, car::precision::accurate, car::simd_backend>,               \
-        mode<car::bfloat16, car::precision::accurate, car::simd_backend>, mode<car::float16, car::precision::accurate, car::simd_backend>
-#define EVERY_TYPE                                                                                                                         \
-    mode<float, car::precision::accurate>, mode<double, car::precision::accurate>, mode<car::bfloat16, car::precision::accurate>,          \
-        mode<car::float16, car::precision::accurate>, mode<float, car::precision::accurate, car::eigen_backend>,                           \
-        mode<double, car::precision::accurate, car::eigen_backend>, mode<float, car::precision::accurate, car::simd_backend>,              \
-        mode<car::bfloat16, car::precision::accurate, car::simd_backend>, mode<car::float16, car::precision::accurate, car::simd_backend>
+constexpr mode modes[] = {{"scalar, fast", backend::scalar, car::precision::fast},       {"scalar, accurate", backend::scalar},
+                          {"scalar, highest", backend::scalar, car::precision::highest}, {"eigen, accurate", backend::eigen},
+                          {"simd, fast", backend::simd, car::precision::fast},           {"simd, accurate", backend::simd}};
+constexpr mode backends[] = {{"scalar", backend::scalar}, {"eigen", backend::eigen}, {"simd", backend::simd}};
+
+/// Which of the modes this run of a test case is for: doctest runs the case again until it has been told all of them.
+template <std::size_t N>
+const mode& each_of(const mode (&choices)[N]) {
+    const mode* chosen = choices;
+    for (const mode& choice : choices) {
+        SUBCASE(choice.name) { chosen = &choice; }
+    }
+    return *chosen;
+}
+#define IN_EACH_OF(choices)                                                                                                                \
+    const mode& m = each_of(choices);                                                                                                      \
+    INFO(m.name)
 
 constexpr double inf = HUGE_VAL;
 const double no_number = std::nan("");
@@ -54,13 +70,15 @@ double number(T value) {
 }
 
 /// A batch of four rows, and everything that the loss and its second order make of it.
-template <class Mode, std::ptrdiff_t Classes = 5>
+template <class T>
 struct batch {
-    using T = typename Mode::T;
     using term = car::term_of<T>;
-    static constexpr std::ptrdiff_t rows = 4, classes = Classes;
+    static constexpr std::ptrdiff_t rows = 4;
     static constexpr double untouched = 1232; // a number of every type
 
+    mode how;
+    std::ptrdiff_t classes;
+    std::size_t size = static_cast<std::size_t>(rows * classes);
     std::vector<T> p, c, along, grad_p, grad_c, turn_p, turn_c;
     std::vector<term> loss, cross_entropy, divergence, lse_p, lse_y;
     std::vector<std::int64_t> predicted;
@@ -70,8 +88,9 @@ struct batch {
     car::loss_result result;
     car::row_status turn;
 
-    batch()
-        : p(rows * classes), c(p), along(p), loss(rows), cross_entropy(rows), divergence(rows), lse_p(rows), lse_y(rows), predicted(rows) {
+    explicit batch(const mode& m, std::ptrdiff_t wide = 5)
+        : how(m), classes(wide), p(size), c(p), along(p), loss(rows), cross_entropy(rows), divergence(rows), lse_p(rows), lse_y(rows),
+          predicted(rows) {
         cases::generator random(5);
         for (auto* values : {&p, &c, &along})
             for (T& v : *values) v = static_cast<T>(2 * random.normal());
@@ -84,7 +103,7 @@ struct batch {
     double hc(std::ptrdiff_t i, std::ptrdiff_t k) const { return number(turn_c[static_cast<std::size_t>(i * classes + k)]); }
 
     batch& run(car::loss_options options = {.reduction = car::reduction::sum}) {
-        options.precision = Mode::precision;
+        options.precision = how.precision;
         for (auto* gradient : {&grad_p, &grad_c, &turn_p, &turn_c}) gradient->assign(p.size(), static_cast<T>(untouched));
         const car::matrix_view<const T> P(p.data(), rows, classes), C(c.data(), rows, classes), V(along.data(), rows, classes);
         const auto targets =
@@ -96,7 +115,7 @@ struct batch {
                                    .sample_weight = sample_weight,
                                    .row_mask = row_mask,
                                    .class_mask = class_mask};
-        turn = car::loss_hvp(Mode::on, P, C, targets, {.p = V, .c = V}, options, arrays);
+        turn = with(how.on, [&](auto on) { return car::loss_hvp(on, P, C, targets, {.p = V, .c = V}, options, arrays); });
         arrays.grad_p = {grad_p.data(), rows, classes};
         arrays.grad_c = {grad_c.data(), rows, classes};
         arrays.row_loss = loss;
@@ -105,7 +124,7 @@ struct batch {
         arrays.lse_p = lse_p;
         if (options.alpha != 0) arrays.lse_y = lse_y;
         arrays.predicted = predicted;
-        result = car::loss(Mode::on, P, C, targets, options, arrays);
+        result = with(how.on, [&](auto on) { return car::loss(on, P, C, targets, options, arrays); });
         return *this;
     }
 
@@ -128,7 +147,7 @@ struct batch {
             same = same && same_bits(loss[i], other.loss[i]) && same_bits(cross_entropy[i], other.cross_entropy[i]) &&
                    same_bits(divergence[i], other.divergence[i]) && same_bits(lse_p[i], other.lse_p[i]) &&
                    same_bits(lse_y[i], other.lse_y[i]) && predicted[i] == other.predicted[i];
-            for (std::size_t at = i * classes; at != (i + 1) * classes; ++at)
+            for (std::size_t at = i * size / rows; at != (i + 1) * size / rows; ++at)
                 same = same && same_bits(grad_p[at], other.grad_p[at]) && same_bits(grad_c[at], other.grad_c[at]) &&
                        same_bits(turn_p[at], other.turn_p[at]) && same_bits(turn_c[at], other.turn_c[at]);
         }
@@ -138,13 +157,14 @@ struct batch {
 
 } // namespace
 
-TEST_CASE_TEMPLATE("loss: a NaN or +inf in p, in any column, stays in its row and is reported", M, EVERY_MODE) {
-    const auto plain = batch<M>().run();
+TEST_CASE_TEMPLATE("loss: a NaN or +inf in p, in any column, stays in its row and is reported", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
+    const auto plain = batch<T>(m).run();
     for (const double bad : {no_number, -no_number, inf})
         for (std::ptrdiff_t k = 0; k != 5; ++k)
             for (const double alpha : {1.0, 0.0}) {
-                batch<M> b;
-                b.p_at(1, k) = static_cast<typename M::T>(bad);
+                batch<T> b(m);
+                b.p_at(1, k) = static_cast<T>(bad);
                 b.run({.alpha = alpha, .reduction = car::reduction::sum});
                 CHECK(std::isnan(b.loss[1]));
                 CHECK(std::isnan(b.result.value));
@@ -156,11 +176,11 @@ TEST_CASE_TEMPLATE("loss: a NaN or +inf in p, in any column, stays in its row an
             }
 }
 
-TEST_CASE_TEMPLATE("loss: a row ignored by its label, by the mask or by a weight of 0 is not read", M, EVERY_MODE) {
-    using T = typename M::T;
+TEST_CASE_TEMPLATE("loss: a row ignored by its label, by the mask or by a weight of 0 is not read", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
     for (int how = 0; how != 5; ++how) {
         CAPTURE(how);
-        batch<M> b;
+        batch<T> b(m);
         b.p_at(2, 0) = static_cast<T>(no_number);
         b.c_at(2, 1) = static_cast<T>(inf);
         if (how == 0) b.labels[2] = -100;
@@ -180,27 +200,28 @@ TEST_CASE_TEMPLATE("loss: a row ignored by its label, by the mask or by a weight
         CHECK(b.row_is(2, 0));
         for (const auto* terms : {&b.loss, &b.cross_entropy, &b.divergence, &b.lse_p, &b.lse_y}) CHECK((*terms)[2] == 0);
         CHECK(b.predicted[2] == -1);
-        batch<M> without = b; // the mean is over the other three
+        batch<T> without = b; // the mean is over the other three
         without.p_at(2, 0) = without.c_at(2, 1) = T(0);
         CHECK(same_bits(without.run({}).result.value, b.result.value));
     }
 }
 
-TEST_CASE_TEMPLATE("loss: a label out of range is refused, unless its row is ignored", M, EVERY_MODE) {
+TEST_CASE_TEMPLATE("loss: a label out of range is refused, unless its row is ignored", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
     for (const int label : {5, -1}) {
-        batch<M> b;
+        batch<T> b(m);
         b.labels[1] = label;
-        b.p_at(1, 0) = static_cast<typename M::T>(no_number); // the label comes first
+        b.p_at(1, 0) = static_cast<T>(no_number); // the label comes first
         CHECK(message_of([&] { b.run(); }) ==
               "car::loss_hvp: label in row 1 is " + std::to_string(label) + ", expected 0 to 4 or ignore_index -100");
-        CHECK(b.row_is(1, batch<M>::untouched));
+        CHECK(b.row_is(1, batch<T>::untouched));
     }
 }
 
-TEST_CASE_TEMPLATE("loss: a row whose classes are all masked is NaN and reported, its gradients 0", M, EVERY_MODE) {
-    using T = typename M::T;
-    const auto plain = batch<M>().run();
-    batch<M> b;
+TEST_CASE_TEMPLATE("loss: a row whose classes are all masked is NaN and reported, its gradients 0", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
+    const auto plain = batch<T>(m).run();
+    batch<T> b(m);
     for (std::ptrdiff_t k = 0; k != 5; ++k) b.p_at(3, k) = static_cast<T>(-inf);
     b.run();
     CHECK(std::isnan(b.loss[3]));
@@ -209,17 +230,17 @@ TEST_CASE_TEMPLATE("loss: a row whose classes are all masked is NaN and reported
     CHECK(b.row_is(3, 0));
     CHECK(b.predicted[3] == -1);
     CHECK(b.others_are_those_of(plain, 3));
-    batch<M> none;
+    batch<T> none(m);
     none.class_mask = {0, 0, 0, 0, 0};
     CHECK(none.run().result.status == car::row_status{car::fault::masked_row, 0, 4});
     CHECK(none.row_is(0, 0));
 }
 
-TEST_CASE_TEMPLATE("loss: a masked class has gradient +0, its c is not read; a masked label costs +inf", M, EVERY_MODE) {
-    using T = typename M::T;
+TEST_CASE_TEMPLATE("loss: a masked class has gradient +0, its c is not read; a masked label costs +inf", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
     for (const double unread : {0.0, no_number, inf, -inf})
         for (const bool by_class : {false, true}) {
-            batch<M> b;
+            batch<T> b(m);
             if (by_class) b.class_mask = {1, 1, 1, 0, 1}; // label of row 1
             for (std::ptrdiff_t i = 0; i != 4; ++i) {
                 if (!by_class)
@@ -241,9 +262,9 @@ TEST_CASE_TEMPLATE("loss: a masked class has gradient +0, its c is not read; a m
         }
 }
 
-TEST_CASE_TEMPLATE("loss: by -inf or by the class mask, a class is masked to the same bits", M, EVERY_MODE) {
-    using T = typename M::T;
-    batch<M> by_value, by_class;
+TEST_CASE_TEMPLATE("loss: by -inf or by the class mask, a class is masked to the same bits", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
+    batch<T> by_value(m), by_class(m);
     for (std::ptrdiff_t i = 0; i != 4; ++i) by_value.p_at(i, 1) = static_cast<T>(-inf);
     by_class.class_mask = {1, 0, 1, 1, 1};
     for (const double smoothing : {0.0, 0.25}) {
@@ -254,12 +275,12 @@ TEST_CASE_TEMPLATE("loss: by -inf or by the class mask, a class is masked to the
     }
 }
 
-TEST_CASE_TEMPLATE("loss: c infinite on a live class", M, EVERY_MODE) {
-    using T = typename M::T;
-    const auto plain = batch<M>().run();
+TEST_CASE_TEMPLATE("loss: c infinite on a live class", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
+    const auto plain = batch<T>(m).run();
     for (const double bad : {inf, -inf})
         for (std::ptrdiff_t k = 0; k != 5; ++k) {
-            batch<M> b;
+            batch<T> b(m);
             b.c_at(1, k) = static_cast<T>(bad);
             b.run();
             CHECK(std::isinf(b.divergence[1]));
@@ -274,19 +295,19 @@ TEST_CASE_TEMPLATE("loss: c infinite on a live class", M, EVERY_MODE) {
             CHECK(b.is_finite(1));
         }
     for (const double bad : {inf, -inf}) {
-        batch<M> b;
+        batch<T> b(m);
         for (std::ptrdiff_t k = 0; k != 5; ++k) b.c_at(2, k) = static_cast<T>(bad);
         b.run();
         CHECK(std::isnan(b.divergence[2]));
         CHECK(std::isfinite(b.cross_entropy[2]));
         CHECK(b.result.status == car::row_status{car::fault::not_finite, 2, 1});
-        batch<M> sole; // one live class with c infinite
+        batch<T> sole(m); // one live class with c infinite
         for (std::ptrdiff_t k = 1; k != 5; ++k) sole.p_at(0, k) = static_cast<T>(-inf);
         sole.c_at(0, 0) = static_cast<T>(bad);
         CHECK(std::isnan(sole.run().divergence[0]));
         CHECK(sole.cross_entropy[0] == 0);
     }
-    batch<M> b;
+    batch<T> b(m);
     b.c_at(0, 1) = static_cast<T>(no_number);
     b.c_at(0, 2) = static_cast<T>(inf);
     b.run();
@@ -297,21 +318,22 @@ TEST_CASE_TEMPLATE("loss: c infinite on a live class", M, EVERY_MODE) {
     CHECK(b.others_are_those_of(plain, 0));
 }
 
-TEST_CASE_TEMPLATE("loss: with alpha 0, c is not read", M, EVERY_MODE) {
-    batch<M> b;
-    b.c.assign(b.c.size(), static_cast<typename M::T>(no_number));
+TEST_CASE_TEMPLATE("loss: with alpha 0, c is not read", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
+    batch<T> b(m);
+    b.c.assign(b.c.size(), static_cast<T>(no_number));
     b.run({.alpha = 0});
     CHECK(b.result.value == b.result.cross_entropy);
     CHECK(b.result.divergence == 0);
     for (std::ptrdiff_t i = 0; i != 4; ++i) CHECK(b.is_finite(i));
     for (const auto* values : {&b.grad_c, &b.turn_c})
-        for (auto v : *values) CHECK(same_bits(v, typename M::T(0)));
+        for (auto v : *values) CHECK(same_bits(v, T(0)));
 }
 
-TEST_CASE_TEMPLATE("loss: no row to count", M, EVERY_MODE) {
-    using T = typename M::T;
+TEST_CASE_TEMPLATE("loss: no row to count", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
     for (const bool by_weight : {false, true}) {
-        batch<M> b;
+        batch<T> b(m);
         if (by_weight)
             b.sample_weight.assign(4, 0);
         else
@@ -325,14 +347,15 @@ TEST_CASE_TEMPLATE("loss: no row to count", M, EVERY_MODE) {
               "car::loss_hvp: labels are all ignored, expected at least one row for the mean");
         CHECK(b.run({.divisor = 2.0, .empty = car::empty::error}).result.value == 0);
     }
-    CHECK(car::loss(M::on, car::matrix_view<const T>(nullptr, 0, 3), {nullptr, 0, 3}, std::vector<int>{}).value == 0);
-    car::loss_hvp(car::matrix_view<const T>(nullptr, 0, 3), {nullptr, 0, 3}, std::vector<int>{}, {}, {}, {});
+    const car::matrix_view<const T> no_rows(nullptr, 0, 3);
+    CHECK(with(m.on, [&](auto on) { return car::loss(on, no_rows, no_rows, std::vector<int>{}); }).value == 0);
+    car::loss_hvp(no_rows, no_rows, std::vector<int>{}, {}, {}, {});
 }
 
-TEST_CASE_TEMPLATE("loss: soft labels", M, EVERY_MODE) {
-    using T = typename M::T;
+TEST_CASE_TEMPLATE("loss: soft labels", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
     using term = car::term_of<T>;
-    batch<M> b, index;
+    batch<T> b(m), index(m);
     b.soft.assign(20, 0);
     for (std::size_t i = 0; i != 4; ++i) b.soft[i * 5 + static_cast<std::size_t>(b.labels[i])] = 1;
     for (const auto target : {car::kl_target::prediction, car::kl_target::label}) {
@@ -349,9 +372,9 @@ TEST_CASE_TEMPLATE("loss: soft labels", M, EVERY_MODE) {
     CHECK(b.dp(0, 2) == -0.5);
     CHECK(std::isfinite(b.dp(0, 1)));
 
-    batch<M> bad;
+    batch<T> bad(m);
     bad.soft = b.soft;
-    const auto plain = batch<M>(bad).run();
+    const auto plain = batch<T>(bad).run();
     bad.soft[6] = static_cast<term>(no_number);
     bad.run();
     CHECK(std::isnan(bad.loss[1]));
@@ -361,7 +384,7 @@ TEST_CASE_TEMPLATE("loss: soft labels", M, EVERY_MODE) {
     bad.weight = {1, 2, 3, 4, 5}; // the weight of that row is NaN too; the mean of the others is not
     CHECK(std::isfinite(bad.run({}).dp(2, 0)));
 
-    batch<M> nothing; // labels that expect nothing cost nothing
+    batch<T> nothing(m); // labels that expect nothing cost nothing
     nothing.soft.assign(20, 0);
     nothing.run({.alpha = 0});
     CHECK(nothing.result.value == 0);
@@ -378,13 +401,13 @@ bool nearly(T a, T b) {
 
 } // namespace
 
-TEST_CASE_TEMPLATE("loss: classes that are masked change nothing, whatever is wrong with the others", M, EVERY_MODE) {
-    using T = typename M::T;
+TEST_CASE_TEMPLATE("loss: classes that are masked change nothing, whatever is wrong with the others", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
     for (const bool in_p : {true, false})
         for (const double value : {no_number, inf, -inf, 0.0, number(types::limits<T>::least)}) {
             INFO((in_p ? "p" : "c") << " " << value);
-            batch<M> little;
-            batch<M, 40> much;
+            batch<T> little(m);
+            batch<T> much(m, 40);
             (in_p ? little.p_at(1, 2) : little.c_at(1, 2)) = static_cast<T>(value);
             for (std::ptrdiff_t k = 0; k != 5; ++k) little.p_at(2, k) = static_cast<T>(-inf);
             for (std::ptrdiff_t i = 0; i != 4; ++i)
@@ -411,19 +434,20 @@ TEST_CASE_TEMPLATE("loss: classes that are masked change nothing, whatever is wr
         }
 }
 
-TEST_CASE_TEMPLATE("loss: the largest logit is found where it is denormal", M, EVERY_MODE) {
-    batch<M, 48> rows;
-    for (auto& logit : rows.p) logit = static_cast<typename M::T>(-1);
-    for (std::ptrdiff_t i = 0; i != 4; ++i) rows.p_at(i, 47 - i) = static_cast<typename M::T>(types::limits<typename M::T>::least);
+TEST_CASE_TEMPLATE("loss: the largest logit is found where it is denormal", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
+    batch<T> rows(m, 48);
+    for (auto& logit : rows.p) logit = static_cast<T>(-1);
+    for (std::ptrdiff_t i = 0; i != 4; ++i) rows.p_at(i, 47 - i) = static_cast<T>(types::limits<T>::least);
     // No lse_p is asked for: a backend may find the largest logit of such a row in another way then.
-    using T = typename M::T;
-    car::loss(M::on, car::matrix_view<const T>(rows.p.data(), 4, 48), {rows.c.data(), 4, 48}, rows.labels, {.precision = M::precision},
-              {.predicted = rows.predicted});
+    const car::matrix_view<const T> P(rows.p.data(), 4, 48), C(rows.c.data(), 4, 48);
+    with(m.on, [&](auto on) { return car::loss(on, P, C, rows.labels, {.precision = m.precision}, {.predicted = rows.predicted}); });
     for (std::ptrdiff_t i = 0; i != 4; ++i) CHECK(rows.predicted[static_cast<std::size_t>(i)] == 47 - i);
 }
 
-TEST_CASE_TEMPLATE("loss: one class costs nothing, smoothed or not", M, EVERY_MODE) {
-    batch<M, 1> one;
+TEST_CASE_TEMPLATE("loss: one class costs nothing, smoothed or not", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
+    batch<T> one(m, 1);
     one.labels = {0, 0, 0, 0};
     for (const double smoothing : {0.0, 0.25, 1.0}) {
         one.run({.label_smoothing = smoothing, .reduction = car::reduction::sum});
@@ -434,9 +458,9 @@ TEST_CASE_TEMPLATE("loss: one class costs nothing, smoothed or not", M, EVERY_MO
     }
 }
 
-TEST_CASE_TEMPLATE("loss: smoothing puts its mass on the live classes only", M, EVERY_MODE) {
-    using T = typename M::T;
-    batch<M> b;
+TEST_CASE_TEMPLATE("loss: smoothing puts its mass on the live classes only", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
+    batch<T> b(m);
     for (std::ptrdiff_t k = 0; k != 5; ++k) b.p_at(0, k) = static_cast<T>(k < 2 ? 0 : -inf); // P = 1/2, 1/2
     b.run({.alpha = 0, .label_smoothing = 1, .reduction = car::reduction::sum});
     CHECK(b.loss[0] == doctest::Approx(std::log(2)).epsilon(4 * types::u<car::term_of<T>>));
@@ -450,17 +474,17 @@ TEST_CASE_TEMPLATE("loss: smoothing puts its mass on the live classes only", M, 
     CHECK(std::isfinite(b.run({.label_smoothing = 1}).cross_entropy[1])); // of which nothing is left
 }
 
-TEST_CASE_TEMPLATE("loss: one class, wide gaps, denormals, the largest numbers", M, EVERY_MODE) {
-    using T = typename M::T;
+TEST_CASE_TEMPLATE("loss: one class, wide gaps, denormals, the largest numbers", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
     // Of double a quarter: differences of differences are numbers still.
     const double most = types::limits<T>::most / (sizeof(T) == 8 ? 4 : 1), least = types::limits<T>::least;
-    batch<M, 1> sole;
+    batch<T> sole(m, 1);
     sole.labels.assign(4, 0);
     sole.run();
     CHECK(sole.result.value == 0);
     CHECK(sole.result.correct == 4);
     for (std::ptrdiff_t i = 0; i != 4; ++i) CHECK(sole.row_is(i, 0));
-    batch<M> b;
+    batch<T> b(m);
     b.p_at(0, 0) = static_cast<T>(most);
     b.p_at(0, 1) = static_cast<T>(-most);
     b.labels[0] = 1; // CE of twice the largest number
@@ -487,12 +511,13 @@ TEST_CASE("loss: a cross-entropy beyond the largest float is right in the result
     CHECK(rows[0] == HUGE_VALF);
 }
 
-TEST_CASE_TEMPLATE("loss: what cannot be is refused with its name and value", M, EVERY_MODE) {
-    using term = car::term_of<typename M::T>;
-    const auto refuses = [](car::loss_options options, const std::string& text) {
-        batch<M> b;
+TEST_CASE_TEMPLATE("loss: what cannot be is refused with its name and value", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
+    using term = car::term_of<T>;
+    const auto refuses = [&](car::loss_options options, const std::string& text) {
+        batch<T> b(m);
         CHECK(message_of([&] { b.run(options); }) == "car::loss_hvp: " + text);
-        CHECK(b.row_is(0, batch<M>::untouched));
+        CHECK(b.row_is(0, batch<T>::untouched));
     };
     refuses({.alpha = no_number}, "alpha is nan, expected a finite number");
     refuses({.alpha = -inf}, "alpha is -inf, expected a finite number");
@@ -504,9 +529,9 @@ TEST_CASE_TEMPLATE("loss: what cannot be is refused with its name and value", M,
     refuses({.label_smoothing = 1.5}, "label_smoothing is 1.500000, expected a number from 0 to 1");
     refuses({.label_smoothing = no_number}, "label_smoothing is nan, expected a number from 0 to 1");
     refuses({.divisor = -2.0}, "divisor is -2.000000, expected a positive number");
-    CHECK(std::isfinite(batch<M>().run({.alpha = -3}).result.value)); // a negative alpha is allowed
+    CHECK(std::isfinite(batch<T>(m).run({.alpha = -3}).result.value)); // a negative alpha is allowed
 
-    batch<M> b;
+    batch<T> b(m);
     b.weight = {1, 2, -1, 1, 1};
     CHECK(message_of([&] { b.run(); }) == "car::loss_hvp: weight at 2 is -1.000000, expected a finite number that is not negative");
     b.weight = {1, 2};
@@ -522,28 +547,29 @@ TEST_CASE_TEMPLATE("loss: what cannot be is refused with its name and value", M,
     CHECK(message_of([&] { b.run(); }) == "car::loss_hvp: class_mask has shape 4 x 1, expected 5 x 1");
 }
 
-TEST_CASE_TEMPLATE("loss: gradients that accumulate", M, EVERY_MODE) {
-    using T = typename M::T;
-    batch<M> b;
+TEST_CASE_TEMPLATE("loss: gradients that accumulate", T, EVERY_TYPE) {
+    IN_EACH_OF(modes);
+    batch<T> b(m);
     b.labels[1] = -100;
     b.run();
     std::vector<T> p(20, T(0.5)), c(20, T(-0.25));
-    const car::matrix_view<const T> P(b.p.data(), 4, 5), C(b.c.data(), 4, 5);
-    const car::loss_options options{.reduction = car::reduction::sum, .precision = M::precision, .gradients = car::gradients::accumulate};
-    car::loss(M::on, P, C, b.labels, options, {.grad_p = {p.data(), 4, 5}, .grad_c = {c.data(), 4, 5}});
+    const car::loss_options options{.reduction = car::reduction::sum, .precision = m.precision, .gradients = car::gradients::accumulate};
+    const auto accumulate = [&](const std::vector<T>& logits, const car::loss_arrays<T>& arrays) {
+        const car::matrix_view<const T> P(logits.data(), 4, 5), C(b.c.data(), 4, 5);
+        with(m.on, [&](auto on) { return car::loss(on, P, C, b.labels, options, arrays); });
+    };
+    accumulate(b.p, {.grad_p = {p.data(), 4, 5}, .grad_c = {c.data(), 4, 5}});
     for (std::size_t k = 0; k != 20; ++k) {
         const double want = 0.5 + number(b.grad_p[k]);
         CHECK(std::abs(number(p[k]) - want) <= 2 * types::u<T> * (std::abs(want) + std::abs(number(b.grad_p[k]))));
     }
     for (std::size_t k = 5; k != 10; ++k) CHECK(number(p[k]) == 0.5); // an ignored row adds nothing
     std::vector<T> in_place = b.p;
-    CHECK(message_of([&] {
-              car::loss(M::on, car::matrix_view<const T>(in_place.data(), 4, 5), C, b.labels, options, {.grad_p = {in_place.data(), 4, 5}});
-          }) == "car::loss: grad_p overlaps p");
+    CHECK(message_of([&] { accumulate(in_place, {.grad_p = {in_place.data(), 4, 5}}); }) == "car::loss: grad_p overlaps p");
 }
 
-TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", M, EVERY_TYPE) {
-    using T = typename M::T;
+TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", T, EVERY_TYPE) {
+    IN_EACH_OF(backends);
     for (const std::ptrdiff_t n : {1, 2, 5, 17, 33})
         for (std::ptrdiff_t at = 0; at != n; ++at) {
             const auto size = static_cast<std::size_t>(n);
@@ -556,16 +582,18 @@ TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", M, EV
             const T good = P(1, at);
             for (int op = 0; op != 3; ++op) {
                 const auto run = [&](const car::matrix_view<T>& out) {
-                    if (op == 0) car::softmax(M::on, P, out);
-                    if (op == 1) car::log_softmax(M::on, P, out);
-                    if (op == 2) car::corrected_softmax(M::on, P, C, out);
+                    with(m.on, [&](auto on) {
+                        if (op == 0) return car::softmax(on, P, out);
+                        if (op == 1) return car::log_softmax(on, P, out);
+                        return car::corrected_softmax(on, P, C, out);
+                    });
                 };
                 run(Plain);
                 for (const double bad : {no_number, inf, -inf}) {
                     P(1, at) = static_cast<T>(bad);
                     if (bad == -inf) C(1, at) = static_cast<T>(no_number); // not read
                     run(Y);
-                    car::log_sum_exp(M::on, P, lse);
+                    with(m.on, [&](auto on) { return car::log_sum_exp(on, P, lse); });
                     const bool masked_row = bad == -inf && n == 1;
                     if (bad == -inf && !masked_row) {
                         CHECK(number(Y(1, at)) == (op == 1 ? -inf : 0));
@@ -585,7 +613,7 @@ TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", M, EV
             }
             for (const double bad : {no_number, -inf, inf}) { // c on a live class
                 C(1, at) = static_cast<T>(bad);
-                car::corrected_softmax(M::on, P, C, Y);
+                with(m.on, [&](auto on) { return car::corrected_softmax(on, P, C, Y); });
                 const bool defined = bad == inf && n > 1;
                 for (std::ptrdiff_t k = 0; k != n; ++k) CHECK(std::isnan(number(Y(1, k))) == !defined);
                 if (defined) CHECK(number(Y(1, at)) == 0);
@@ -593,37 +621,41 @@ TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", M, EV
         }
     std::vector<T> one(1);
     const std::vector<T> p{static_cast<T>(-types::limits<T>::most)};
-    car::softmax(M::on, car::matrix_view<const T>(p.data(), 1, 1), {one.data(), 1, 1});
+    const car::matrix_view<const T> largest(p.data(), 1, 1), no_rows(nullptr, 0, 4);
+    with(m.on, [&](auto on) { return car::softmax(on, largest, {one.data(), 1, 1}); });
     CHECK(number(one[0]) == 1);
-    car::softmax(M::on, car::matrix_view<const T>(nullptr, 0, 4), {nullptr, 0, 4}); // no rows
+    with(m.on, [&](auto on) { return car::softmax(on, no_rows, {nullptr, 0, 4}); });
 }
 
-TEST_CASE_TEMPLATE("corrected_softmax_vjp: a probability of 0 has gradient +0 whatever comes from above", M, EVERY_TYPE) {
-    using T = typename M::T;
+TEST_CASE_TEMPLATE("corrected_softmax_vjp: a probability of 0 has gradient +0 whatever comes from above", T, EVERY_TYPE) {
+    IN_EACH_OF(backends);
     const std::vector<T> y{T(0.25), T(0), T(0.75), T(0.5), T(0.5), T(0)};
     for (const double bad : {no_number, inf, -inf}) {
         std::vector<T> upstream{T(1), static_cast<T>(bad), T(-2), T(1), T(2), T(3)}, grad_p(6, T(7)), grad_c(6, T(7));
-        car::corrected_softmax_vjp(M::on, car::matrix_view<const T>(y.data(), 2, 3), {upstream.data(), 2, 3},
-                                   {.grad_p = {grad_p.data(), 2, 3}, .grad_c = {grad_c.data(), 2, 3}});
+        const auto vjp = [&](const car::matrix_view<T>& to_c) {
+            const car::matrix_view<const T> Y(y.data(), 2, 3), U(upstream.data(), 2, 3);
+            with(m.on, [&](auto on) { return car::corrected_softmax_vjp(on, Y, U, {.grad_p = {grad_p.data(), 2, 3}, .grad_c = to_c}); });
+        };
+        vjp({grad_c.data(), 2, 3});
         CHECK(same_bits(grad_p[1], T(0)));
         CHECK(same_bits(grad_c[1], T(0)));
         CHECK(number(grad_p[0]) == 0.5625);
         CHECK(number(grad_p[2]) == -0.5625);
         upstream[0] = static_cast<T>(no_number);
-        car::corrected_softmax_vjp(M::on, car::matrix_view<const T>(y.data(), 2, 3), {upstream.data(), 2, 3},
-                                   {.grad_p = {grad_p.data(), 2, 3}});
+        vjp({});
         CHECK(std::isnan(number(grad_p[2])));
         CHECK(number(grad_p[3]) == -0.25);
     }
 }
 
-TEST_CASE_TEMPLATE("effect: ignored rows, masked classes, rows without an answer", M, EVERY_TYPE) {
-    using T = typename M::T;
-    const auto run = [](const std::vector<double>& p, const std::vector<int>& labels) {
+TEST_CASE_TEMPLATE("effect: ignored rows, masked classes, rows without an answer", T, EVERY_TYPE) {
+    IN_EACH_OF(backends);
+    const auto run = [&](const std::vector<double>& p, const std::vector<int>& labels) {
         std::vector<T> values, zeros(p.size(), T(0));
         for (double v : p) values.push_back(static_cast<T>(v));
         const auto rows = static_cast<std::ptrdiff_t>(labels.size());
-        return car::effect(M::on, car::matrix_view<const T>(values.data(), rows, 2), {zeros.data(), rows, 2}, labels);
+        const car::matrix_view<const T> P(values.data(), rows, 2), C(zeros.data(), rows, 2);
+        return with(m.on, [&](auto on) { return car::effect(on, P, C, labels); });
     };
     const auto masked = run({0, -inf, 0, -inf}, {0, 1}); // certain of class 0: +1/2 for label 0, -1/2 for label 1
     CHECK(masked.mean == 0);

@@ -4,6 +4,7 @@
 // What most tests call, and what takes a compiler longest, is compiled once for all of them, in instances.cpp.
 
 #include <car/corrected.hpp>
+#include <car/hvp.hpp>
 #include <car/loss.hpp>
 #include <car/softmax.hpp>
 
@@ -21,11 +22,20 @@
 #define CAR_INSTANCES_OF_X86(how, T)
 #endif
 
+#define CAR_INSTANCES_ON(how, backend, T)                                                                                                  \
+    how template loss_result loss(backend, const matrix_view<const T>&, const matrix_view<const T>&, const targets<T>&,                    \
+                                  const loss_options&, const loss_arrays<T>&) noexcept;                                                    \
+    how template void softmax(backend, const matrix_view<const T>&, const matrix_view<T>&, double) noexcept;                               \
+    how template void log_softmax(backend, const matrix_view<const T>&, const matrix_view<T>&, double) noexcept;                           \
+    how template void log_sum_exp(backend, const matrix_view<const T>&, const vector_view<term_of<T>>&, double) noexcept;
+
 /// `how` is extern, or nothing.
 #define CAR_INSTANCES(how, T)                                                                                                              \
     namespace car::inline CAR_ABI::kernel {                                                                                                \
-    how template loss_result loss(scalar_backend, const matrix_view<const T>&, const matrix_view<const T>&, const targets<T>&,             \
-                                  const loss_options&, const loss_arrays<T>&) noexcept;                                                    \
+    CAR_INSTANCES_ON(how, scalar_backend, T)                                                                                               \
+    CAR_INSTANCES_ON(how, simd_backend, T)                                                                                                 \
+    how template row_status loss_hvp(scalar_backend, const matrix_view<const T>&, const matrix_view<const T>&, const targets<T>&,          \
+                                     const loss_direction<T>&, const loss_options&, const loss_arrays<T>&) noexcept;                       \
     namespace simd_row {                                                                                                                   \
     how template scalar_row::row_result<double> loss_of_row(const scalar_row::batch<T>&, std::ptrdiff_t, double, const loss_options&,      \
                                                             bool);                                                                         \
