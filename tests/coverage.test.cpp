@@ -72,10 +72,11 @@ struct own {
 
 static_assert(has_everything<car::scalar_backend> && has_everything<own<car::scalar_backend>>);
 
-// simd: the loss, softmax and effects of every type, corrected softmax and the family of rows of float or less; second order and adjustment
-// fall back to scalar.
+// simd: the loss, softmax and effects of every type, the product with the corrected softmax's Jacobian; that softmax and the family of rows
+// of float or less. Second order and adjustment fall back to scalar.
 static_assert(has_everything<car::simd_backend> && has_loss<own<car::simd_backend>, float> && has_softmax<own<car::simd_backend>, double>);
 static_assert(has_loss<own<car::simd_backend>, car::bfloat16> && has_effect<own<car::simd_backend>, double>);
+static_assert(has_corrected<own<car::simd_backend>, float> && !has_corrected<own<car::simd_backend>, double>); // its product alone
 static_assert(has_family<own<car::simd_backend>, float> && !has_family<own<car::simd_backend>, double>);
 
 // eigen: the row-wise ops and the product of matrices; what is on one row or of second order falls back to scalar.

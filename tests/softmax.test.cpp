@@ -145,6 +145,41 @@ TEST_CASE_TEMPLATE("in place, strided, column-major: the same bits", Run, EVERY_
         for (std::size_t k = 0; k != 10; ++k) CHECK(out[(5 - i) * 10 + k] == plain[i * 10 + k]);
 }
 
+TEST_CASE_TEMPLATE("corrected_softmax_vjp in place of either input, strided, one gradient alone: the same bits", Run, EVERY_RUN) {
+    using T = typename Run::T;
+    cases::generator random(18);
+    for (const std::ptrdiff_t classes : {3, 10, 33, 2100}) {
+        constexpr std::ptrdiff_t rows = 3;
+        const auto size = static_cast<std::size_t>(rows * classes);
+        const auto row = cases::make<T>(size, cases::factual::normal, cases::counterfactual::normal, random);
+        const auto& g = row.c;
+        std::vector<T> y(size), grad_p(size), grad_c(size);
+        const auto matrix = [&](auto& values) { return car::matrix_view(values.data(), rows, classes); };
+        car::corrected_softmax(Run::on, matrix(row.p), matrix(row.p), matrix(y), {.strength = 0.5});
+        const car::corrected_options how{.strength = 0.75, .temperature = 3};
+        car::corrected_softmax_vjp(Run::on, matrix(y), matrix(g), {matrix(grad_p), matrix(grad_c)}, how);
+        std::vector<T> over_y = y, over_g = g, alone(size);
+        car::corrected_softmax_vjp(Run::on, matrix(over_y), matrix(g), {.grad_p = matrix(over_y), .grad_c = matrix(alone)}, how);
+        CHECK(over_y == grad_p);
+        CHECK(alone == grad_c);
+        car::corrected_softmax_vjp(Run::on, matrix(y), matrix(over_g), {.grad_c = matrix(over_g)}, how);
+        CHECK(over_g == grad_c);
+        std::vector<T> y_columns(size), g_columns(size), p_columns(size), c_columns(size);
+        const auto columns = [&](auto& values) { return car::matrix_view(values.data(), rows, classes, 1, rows); };
+        for (std::ptrdiff_t i = 0; i != rows; ++i)
+            for (std::ptrdiff_t k = 0; k != classes; ++k) {
+                columns(y_columns)(i, k) = matrix(y)(i, k);
+                columns(g_columns)(i, k) = matrix(g)(i, k);
+            }
+        car::corrected_softmax_vjp(Run::on, columns(y_columns), columns(g_columns), {columns(p_columns), columns(c_columns)}, how);
+        bool same = true;
+        for (std::ptrdiff_t i = 0; i != rows; ++i)
+            for (std::ptrdiff_t k = 0; k != classes; ++k)
+                same = same && columns(p_columns)(i, k) == matrix(grad_p)(i, k) && columns(c_columns)(i, k) == matrix(grad_c)(i, k);
+        CHECK(same);
+    }
+}
+
 TEST_CASE_TEMPLATE("corrected_softmax_vjp against 113-bit arithmetic; y of 0 stops an infinite upstream", Run, EVERY_RUN) {
     using T = typename Run::T;
     cases::generator random(9);

@@ -128,6 +128,8 @@ template <class T>
 
 #include "text/softmax.inc"
 
+#include "text/corrected.inc"
+
 #include "text/window.inc"
 
 #include "text/kernels.inc"

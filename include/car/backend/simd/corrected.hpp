@@ -29,4 +29,24 @@ void corrected_softmax(simd_backend on, const matrix_view<const T>& p, const mat
     corrected_softmax(on.on(simd_row::alone), p, c, y, scale, strength);
 }
 
+template <class Executor, class T>
+void corrected_softmax_vjp(const simd_on<Executor>& on, const matrix_view<const T>& y, const matrix_view<const T>& upstream,
+                           const matrix_view<T>& grad_p, const matrix_view<T>& grad_c, double scale, double strength) noexcept {
+    const simd_row::row_blocks blocks(y.rows);
+    blocks.for_each(on.run, y.rows * y.cols, [&](std::ptrdiff_t block) {
+        const auto row_of = [](const matrix_view<T>& gradient, std::ptrdiff_t i) { return gradient ? gradient.row(i) : vector_view<T>{}; };
+        for (std::ptrdiff_t i = blocks.begin(block); i != blocks.end(block); ++i) {
+            const scalar_row::logit_pairs<T, double> row{{y.row(i)}, upstream.row(i)};
+            simd_row::dispatch_unflushed(
+                [&](auto kernels) { kernels.corrected_softmax_vjp(row, row_of(grad_p, i), row_of(grad_c, i), scale, strength); });
+        }
+    });
+}
+
+template <class T>
+void corrected_softmax_vjp(simd_backend on, const matrix_view<const T>& y, const matrix_view<const T>& upstream,
+                           const matrix_view<T>& grad_p, const matrix_view<T>& grad_c, double scale, double strength) noexcept {
+    corrected_softmax_vjp(on.on(simd_row::alone), y, upstream, grad_p, grad_c, scale, strength);
+}
+
 } // namespace car::inline CAR_ABI::kernel

@@ -59,8 +59,7 @@ namespace kernel::simd_row {
 
 /// Calls `run` with the kernels of the machine's instruction set.
 template <class Run>
-auto dispatch(Run run) noexcept {
-    const detail::arithmetic_mode mode;
+auto dispatch_unflushed(Run run) noexcept {
     switch (active_instruction_set()) {
 #if defined(__x86_64__)
     case instruction_set::avx512: return run(avx512::kernels{});
@@ -68,6 +67,12 @@ auto dispatch(Run run) noexcept {
 #endif
     default: return run(portable::kernels{});
     }
+}
+/// And in their arithmetic: exponentials are made, of which some are less than normal.
+template <class Run>
+auto dispatch(Run run) noexcept {
+    const detail::arithmetic_mode mode;
+    return dispatch_unflushed(run);
 }
 
 } // namespace kernel::simd_row
