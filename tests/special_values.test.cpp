@@ -44,7 +44,7 @@ constexpr mode modes[] = {{"scalar, fast", backend::scalar, car::precision::fast
                           {"simd, fast", backend::simd, car::precision::fast},           {"simd, accurate", backend::simd}};
 constexpr mode backends[] = {{"scalar", backend::scalar}, {"eigen", backend::eigen}, {"simd", backend::simd}};
 
-/// Which of the modes this run of a test case is for: doctest runs the case again until it has been told all of them.
+/// Which of the modes this run of a test case is for: doctest runs the case again for each, and names it where a check fails.
 template <std::size_t N>
 const mode& each_of(const mode (&choices)[N]) {
     const mode* chosen = choices;
@@ -53,9 +53,6 @@ const mode& each_of(const mode (&choices)[N]) {
     }
     return *chosen;
 }
-#define IN_EACH_OF(choices)                                                                                                                \
-    const mode& m = each_of(choices);                                                                                                      \
-    INFO(m.name)
 
 constexpr double inf = HUGE_VAL;
 const double no_number = std::nan("");
@@ -158,7 +155,7 @@ struct batch {
 } // namespace
 
 TEST_CASE_TEMPLATE("loss: a NaN or +inf in p, in any column, stays in its row and is reported", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     const auto plain = batch<T>(m).run();
     for (const double bad : {no_number, -no_number, inf})
         for (std::ptrdiff_t k = 0; k != 5; ++k)
@@ -177,7 +174,7 @@ TEST_CASE_TEMPLATE("loss: a NaN or +inf in p, in any column, stays in its row an
 }
 
 TEST_CASE_TEMPLATE("loss: a row ignored by its label, by the mask or by a weight of 0 is not read", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     for (int how = 0; how != 5; ++how) {
         CAPTURE(how);
         batch<T> b(m);
@@ -207,7 +204,7 @@ TEST_CASE_TEMPLATE("loss: a row ignored by its label, by the mask or by a weight
 }
 
 TEST_CASE_TEMPLATE("loss: a label out of range is refused, unless its row is ignored", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     for (const int label : {5, -1}) {
         batch<T> b(m);
         b.labels[1] = label;
@@ -219,7 +216,7 @@ TEST_CASE_TEMPLATE("loss: a label out of range is refused, unless its row is ign
 }
 
 TEST_CASE_TEMPLATE("loss: a row whose classes are all masked is NaN and reported, its gradients 0", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     const auto plain = batch<T>(m).run();
     batch<T> b(m);
     for (std::ptrdiff_t k = 0; k != 5; ++k) b.p_at(3, k) = static_cast<T>(-inf);
@@ -237,7 +234,7 @@ TEST_CASE_TEMPLATE("loss: a row whose classes are all masked is NaN and reported
 }
 
 TEST_CASE_TEMPLATE("loss: a masked class has gradient +0, its c is not read; a masked label costs +inf", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     for (const double unread : {0.0, no_number, inf, -inf})
         for (const bool by_class : {false, true}) {
             batch<T> b(m);
@@ -263,7 +260,7 @@ TEST_CASE_TEMPLATE("loss: a masked class has gradient +0, its c is not read; a m
 }
 
 TEST_CASE_TEMPLATE("loss: by -inf or by the class mask, a class is masked to the same bits", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     batch<T> by_value(m), by_class(m);
     for (std::ptrdiff_t i = 0; i != 4; ++i) by_value.p_at(i, 1) = static_cast<T>(-inf);
     by_class.class_mask = {1, 0, 1, 1, 1};
@@ -276,7 +273,7 @@ TEST_CASE_TEMPLATE("loss: by -inf or by the class mask, a class is masked to the
 }
 
 TEST_CASE_TEMPLATE("loss: c infinite on a live class", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     const auto plain = batch<T>(m).run();
     for (const double bad : {inf, -inf})
         for (std::ptrdiff_t k = 0; k != 5; ++k) {
@@ -319,7 +316,7 @@ TEST_CASE_TEMPLATE("loss: c infinite on a live class", T, EVERY_TYPE) {
 }
 
 TEST_CASE_TEMPLATE("loss: with alpha 0, c is not read", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     batch<T> b(m);
     b.c.assign(b.c.size(), static_cast<T>(no_number));
     b.run({.alpha = 0});
@@ -331,7 +328,7 @@ TEST_CASE_TEMPLATE("loss: with alpha 0, c is not read", T, EVERY_TYPE) {
 }
 
 TEST_CASE_TEMPLATE("loss: no row to count", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     for (const bool by_weight : {false, true}) {
         batch<T> b(m);
         if (by_weight)
@@ -353,7 +350,7 @@ TEST_CASE_TEMPLATE("loss: no row to count", T, EVERY_TYPE) {
 }
 
 TEST_CASE_TEMPLATE("loss: soft labels", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     using term = car::term_of<T>;
     batch<T> b(m), index(m);
     b.soft.assign(20, 0);
@@ -402,7 +399,7 @@ bool nearly(T a, T b) {
 } // namespace
 
 TEST_CASE_TEMPLATE("loss: classes that are masked change nothing, whatever is wrong with the others", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     for (const bool in_p : {true, false})
         for (const double value : {no_number, inf, -inf, 0.0, number(types::limits<T>::least)}) {
             INFO((in_p ? "p" : "c") << " " << value);
@@ -435,7 +432,7 @@ TEST_CASE_TEMPLATE("loss: classes that are masked change nothing, whatever is wr
 }
 
 TEST_CASE_TEMPLATE("loss: the largest logit is found where it is denormal", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     batch<T> rows(m, 48);
     for (auto& logit : rows.p) logit = static_cast<T>(-1);
     for (std::ptrdiff_t i = 0; i != 4; ++i) rows.p_at(i, 47 - i) = static_cast<T>(types::limits<T>::least);
@@ -446,7 +443,7 @@ TEST_CASE_TEMPLATE("loss: the largest logit is found where it is denormal", T, E
 }
 
 TEST_CASE_TEMPLATE("loss: one class costs nothing, smoothed or not", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     batch<T> one(m, 1);
     one.labels = {0, 0, 0, 0};
     for (const double smoothing : {0.0, 0.25, 1.0}) {
@@ -459,7 +456,7 @@ TEST_CASE_TEMPLATE("loss: one class costs nothing, smoothed or not", T, EVERY_TY
 }
 
 TEST_CASE_TEMPLATE("loss: smoothing puts its mass on the live classes only", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     batch<T> b(m);
     for (std::ptrdiff_t k = 0; k != 5; ++k) b.p_at(0, k) = static_cast<T>(k < 2 ? 0 : -inf); // P = 1/2, 1/2
     b.run({.alpha = 0, .label_smoothing = 1, .reduction = car::reduction::sum});
@@ -475,7 +472,7 @@ TEST_CASE_TEMPLATE("loss: smoothing puts its mass on the live classes only", T, 
 }
 
 TEST_CASE_TEMPLATE("loss: one class, wide gaps, denormals, the largest numbers", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     // Of double a quarter: differences of differences are numbers still.
     const double most = types::limits<T>::most / (sizeof(T) == 8 ? 4 : 1), least = types::limits<T>::least;
     batch<T> sole(m, 1);
@@ -512,7 +509,7 @@ TEST_CASE("loss: a cross-entropy beyond the largest float is right in the result
 }
 
 TEST_CASE_TEMPLATE("loss: what cannot be is refused with its name and value", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     using term = car::term_of<T>;
     const auto refuses = [&](car::loss_options options, const std::string& text) {
         batch<T> b(m);
@@ -548,7 +545,7 @@ TEST_CASE_TEMPLATE("loss: what cannot be is refused with its name and value", T,
 }
 
 TEST_CASE_TEMPLATE("loss: gradients that accumulate", T, EVERY_TYPE) {
-    IN_EACH_OF(modes);
+    const mode& m = each_of(modes);
     batch<T> b(m);
     b.labels[1] = -100;
     b.run();
@@ -569,7 +566,7 @@ TEST_CASE_TEMPLATE("loss: gradients that accumulate", T, EVERY_TYPE) {
 }
 
 TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", T, EVERY_TYPE) {
-    IN_EACH_OF(backends);
+    const mode& m = each_of(backends);
     for (const std::ptrdiff_t n : {1, 2, 5, 17, 33})
         for (std::ptrdiff_t at = 0; at != n; ++at) {
             const auto size = static_cast<std::size_t>(n);
@@ -628,7 +625,7 @@ TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax", T, EV
 }
 
 TEST_CASE_TEMPLATE("corrected_softmax_vjp: a probability of 0 has gradient +0 whatever comes from above", T, EVERY_TYPE) {
-    IN_EACH_OF(backends);
+    const mode& m = each_of(backends);
     const std::vector<T> y{T(0.25), T(0), T(0.75), T(0.5), T(0.5), T(0)};
     for (const double bad : {no_number, inf, -inf}) {
         std::vector<T> upstream{T(1), static_cast<T>(bad), T(-2), T(1), T(2), T(3)}, grad_p(6, T(7)), grad_c(6, T(7));
@@ -649,7 +646,7 @@ TEST_CASE_TEMPLATE("corrected_softmax_vjp: a probability of 0 has gradient +0 wh
 }
 
 TEST_CASE_TEMPLATE("effect: ignored rows, masked classes, rows without an answer", T, EVERY_TYPE) {
-    IN_EACH_OF(backends);
+    const mode& m = each_of(backends);
     const auto run = [&](const std::vector<double>& p, const std::vector<int>& labels) {
         std::vector<T> values, zeros(p.size(), T(0));
         for (double v : p) values.push_back(static_cast<T>(v));
