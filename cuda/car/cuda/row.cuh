@@ -32,8 +32,8 @@ struct streamed_row : row_base<T, Vector> {
     }
 };
 
-/// What rare rows are read from, in passes that are not worth the text of a hot one: memory, element by element. Whose an element is
-/// differs there, so that one pass that writes has to do it all.
+/// Where rare rows are read from, in passes that are not worth the text of a common one: memory, element by element. Whose an element is
+/// differs there: what writes such a row writes all of it there, the label's column too.
 template <class T, int Vector>
 __device__ streamed_row<T, 1> in_memory(const row_base<T, Vector>& row) {
     return streamed_row<T, 1>(row);
