@@ -19,7 +19,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -162,9 +162,8 @@ mistakes compare(const std::vector<In>&... in) {
 }
 template <class Op, class R, class... In>
 void check(const char* name) {
-    std::size_t place = 0;
-    const std::tuple<std::vector<In>...> in{inputs<In>(place++)...}; // braces: from left to right
-    std::apply([](const auto&... each) { return compare<Op, R, In...>(each...); }, in).check(name);
+    const auto compared = []<std::size_t... Place>(std::index_sequence<Place...>) { return compare<Op, R, In...>(inputs<In>(Place)...); };
+    compared(std::index_sequence_for<In...>{}).check(name);
 }
 
 /// The host's arithmetic in one direction. The compiler knows nothing of it, so the operands come out of its sight.
