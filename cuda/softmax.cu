@@ -8,21 +8,21 @@ namespace car::inline CAR_ABI::kernel {
 template <class T>
 launch_status softmax(cuda_backend on, const matrix_view<const T, device>& p, const matrix_view<T, device>& y) noexcept {
     using namespace device_row;
-    const softmax_rows<T, output::probability, factual_logit> rows{p, {}, y, {}, {}, p.rows, p.cols};
+    const softmax_rows<T, factual_logit> rows{p, {}, y, {}, {}, output::probability, p.rows, p.cols};
     return run_on(rows, layout(p, y), on, "softmax");
 }
 
 template <class T>
 launch_status log_softmax(cuda_backend on, const matrix_view<const T, device>& p, const matrix_view<T, device>& y) noexcept {
     using namespace device_row;
-    const softmax_rows<T, output::log_probability, factual_logit> rows{p, {}, y, {}, {}, p.rows, p.cols};
+    const softmax_rows<T, factual_logit> rows{p, {}, y, {}, {}, output::log_probability, p.rows, p.cols};
     return run_on(rows, layout(p, y), on, "log_softmax");
 }
 
 template <class T>
 launch_status log_sum_exp(cuda_backend on, const matrix_view<const T, device>& p, const vector_view<term_of<T>, device>& y) noexcept {
     using namespace device_row;
-    const softmax_rows<T, output::log_sum, factual_logit> rows{p, {}, {}, y, {}, p.rows, p.cols};
+    const softmax_rows<T, factual_logit> rows{p, {}, {}, y, {}, output::log_sum, p.rows, p.cols};
     return run_on(rows, layout(p), on, "log_sum_exp");
 }
 
@@ -33,7 +33,7 @@ launch_status corrected_softmax(cuda_backend on, const matrix_view<const T, devi
     using A = term_of<T>;
     const A high = static_cast<A>(strength);
     const corrected_logit<A> logit{{high, static_cast<A>(strength - static_cast<double>(high))}};
-    const softmax_rows<T, output::probability, corrected_logit<A>> rows{p, c, y, {}, logit, p.rows, p.cols};
+    const softmax_rows<T, corrected_logit<A>> rows{p, c, y, {}, logit, output::probability, p.rows, p.cols};
     return run_on(rows, layout(p, c, y), on, "corrected_softmax");
 }
 

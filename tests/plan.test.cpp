@@ -18,9 +18,11 @@ static_assert(choose(4, 1000, true, true, hopper) == plan{tier::registers, 4, 4,
 static_assert(choose(2, 32000, true, true, hopper).tier == tier::shared);
 static_assert(choose(4, 128256, true, true, hopper).tier == tier::cluster);
 static_assert(choose(4, 128256, true, true, ampere).tier == tier::streamed);
+static_assert(choose(8, 64, true, true, hopper) == plan{tier::registers, 1, 8, 8, 128, 1, 0});
+static_assert(choose(8, 70000, true, true, hopper).tier == tier::cluster);
 static_assert(choose_streamed(64) == plan{tier::streamed, 1, 1, 8, 128, 1, 0});
 static_assert(choose_streamed(65) == plan{tier::streamed, 1, 1, 32, 128, 1, 0});
-static_assert(choose_streamed(1025) == plan{tier::streamed, 1, 1, most_threads, most_threads, 1, 0});
+static_assert(choose_streamed(1025) == plan{tier::streamed, 1, 1, most_with_options, most_with_options, 1, 0});
 
 /// Does every column have a place, and is nothing asked for that the device does not have?
 bool holds(const plan& how, int width, std::ptrdiff_t cols, bool contiguous, bool aligned, const capabilities& device) {

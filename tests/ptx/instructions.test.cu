@@ -11,13 +11,15 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cfenv>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -82,75 +84,86 @@ bool same(T a, T b) {
     return std::memcmp(&a, &b, sizeof a) == 0;
 }
 
-/// The inputs are special values, each with each, then random bits, then random values near one another.
-template <class... In>
-std::tuple<std::vector<In>...> inputs() {
-    std::tuple<std::vector<In>...> all;
-    cases::generator random(7);
-    const auto add = [&](auto next) {
-        std::apply(
-            [&](auto&... list) { (list.push_back(from_bits<typename std::remove_reference_t<decltype(list)>::value_type>(next())), ...); },
-            all);
-    };
-    const auto& special = special_bits();
-    for (std::size_t a = 0; a != special.size(); ++a)
-        for (std::size_t b = 0; b != special.size(); ++b) {
-            const std::size_t which[] = {a, b, (a + 3 * b) % special.size()};
-            std::size_t k = 0;
-            add([&] { return special[which[k++]]; });
+/// The bits of up to three inputs: special values, each with each, then random bits, then random values near one another.
+const std::vector<std::array<u64, 3>>& input_bits() {
+    static const std::vector<std::array<u64, 3>> all = [] {
+        std::vector<std::array<u64, 3>> bits;
+        cases::generator random(7);
+        const auto add = [&](auto next) {
+            std::array<u64, 3> values;
+            for (u64& value : values) value = next();
+            bits.push_back(values);
+        };
+        const auto& special = special_bits();
+        for (std::size_t a = 0; a != special.size(); ++a)
+            for (std::size_t b = 0; b != special.size(); ++b)
+                bits.push_back({special[a], special[b], special[(a + 3 * b) % special.size()]});
+        for (int k = 0; k != 2000; ++k) add([&] { return random(); });
+        for (int k = 0; k != 2000; ++k) {
+            // Numbers of ordinary size in the lower half and in the whole; integers that are small.
+            add([&] {
+                const double x = random.normal() * 10;
+                const u64 wide = std::bit_cast<u64>(x), narrow = std::bit_cast<u32>(static_cast<float>(x));
+                return k % 3 == 0 ? wide : k % 3 == 1 ? narrow : random.below(100);
+            });
         }
-    for (int k = 0; k != 2000; ++k) add([&] { return random(); });
-    for (int k = 0; k != 2000; ++k) {
-        // Numbers of ordinary size in the lower half and in the whole; integers that are small.
-        add([&] {
-            const double x = random.normal() * 10;
-            const u64 wide = std::bit_cast<u64>(x), narrow = std::bit_cast<u32>(static_cast<float>(x));
-            return k % 3 == 0 ? wide : k % 3 == 1 ? narrow : random.below(100);
-        });
-    }
+        return bits;
+    }();
     return all;
 }
 
+/// What stands at one of the three places, as values of a type.
+template <class T>
+std::vector<T> inputs(std::size_t place = 0) {
+    std::vector<T> values;
+    for (const auto& bits : input_bits()) values.push_back(from_bits<T>(bits[place]));
+    return values;
+}
+
 template <class Op, class R, class... In>
-std::vector<R> on_device(const std::tuple<std::vector<In>...>& in) {
-    const std::size_t count = std::get<0>(in).size();
+std::vector<R> result_of(std::size_t count, const device_array<In>&... in) {
     const device_array<R> out(count);
-    std::apply(
-        [&](const auto&... list) {
-            const std::tuple<device_array<In>...> arrays(list...);
-            std::apply(
-                [&](const auto&... array) {
-                    run<Op, R, In...>
-                        <<<static_cast<unsigned>((count + 127) / 128), 128>>>(out.data, static_cast<int>(count), array.data...);
-                },
-                arrays);
-            REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
-        },
-        in);
+    run<Op, R, In...><<<static_cast<unsigned>((count + 127) / 128), 128>>>(out.data, static_cast<int>(count), in.data...);
+    REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
     std::vector<R> result(count);
     cudaMemcpy(result.data(), out.data, count * sizeof(R), cudaMemcpyDeviceToHost);
     return result;
 }
+template <class Op, class R, class... In>
+std::vector<R> on_device(const std::vector<In>&... in) {
+    return result_of<Op, R, In...>(input_bits().size(), device_array<In>(in)...);
+}
+
+/// How often an instruction was wrong, and the first time.
+class mistakes {
+    std::size_t count_ = 0;
+    std::string first_;
+
+  public:
+    void add(std::initializer_list<double> in, double got, double wanted) {
+        if (count_++ != 0) return;
+        for (const double x : in) (first_ += ' ') += std::to_string(x);
+        first_ += ": " + std::to_string(got) + ", not " + std::to_string(wanted);
+    }
+    void check(const char* name) const {
+        INFO(name << first_);
+        CHECK(count_ == 0);
+    }
+};
 
 template <class Op, class R, class... In>
-void check(const char* name) {
-    const auto in = inputs<In...>();
-    const std::vector<R> got = on_device<Op, R, In...>(in);
-    std::size_t wrong = 0;
-    std::string first;
+mistakes compare(const std::vector<In>&... in) {
+    const std::vector<R> got = on_device<Op, R, In...>(in...);
+    mistakes wrong;
     for (std::size_t k = 0; k != got.size(); ++k)
-        std::apply(
-            [&](const auto&... list) {
-                const R wanted = Op::on_host(list[k]...);
-                if (same(got[k], wanted)) return;
-                if (wrong++ == 0) {
-                    ((first += " " + std::to_string(as_number(list[k]))), ...);
-                    first += ": " + std::to_string(as_number(got[k])) + ", not " + std::to_string(as_number(wanted));
-                }
-            },
-            in);
-    INFO(name << first);
-    CHECK(wrong == 0);
+        if (const R wanted = Op::on_host(in[k]...); !same(got[k], wanted))
+            wrong.add({as_number(in[k])...}, as_number(got[k]), as_number(wanted));
+    return wrong;
+}
+template <class Op, class R, class... In>
+void check(const char* name) {
+    const auto compared = []<std::size_t... Place>(std::index_sequence<Place...>) { return compare<Op, R, In...>(inputs<In>(Place)...); };
+    compared(std::index_sequence_for<In...>{}).check(name);
 }
 
 /// The host's arithmetic in one direction. The compiler knows nothing of it, so the operands come out of its sight.
@@ -449,11 +462,10 @@ struct others {
 
 TEST_CASE("approximations, and how far off they may be made") {
     constexpr float step = 0x1p-22f;
-    const std::tuple<std::vector<float>> in = inputs<float>();
-    const std::vector<float>& x = std::get<0>(in);
+    const std::vector<float> x = inputs<float>();
     for (const double relative : {0.0, 0x1p-22}) {
         ptx::perturb(relative);
-        const std::vector<float> powers = on_device<power, float, float>(in), logarithms = on_device<logarithm, float, float>(in);
+        const std::vector<float> powers = on_device<power, float, float>(x), logarithms = on_device<logarithm, float, float>(x);
         ptx::perturb(0);
         bool is_off = false;
         for (std::size_t k = 0; k != x.size(); ++k) {
@@ -475,7 +487,7 @@ TEST_CASE("approximations, and how far off they may be made") {
         }
         if (ptx::is_stand_in()) CHECK(is_off == (relative != 0));
     }
-    const std::vector<float> flushed_powers = on_device<power_flushed, float, float>(in);
+    const std::vector<float> flushed_powers = on_device<power_flushed, float, float>(x);
     for (std::size_t k = 0; k != x.size(); ++k)
         if (x[k] < -127) CHECK(flushed_powers[k] == 0);
     if (ptx::is_stand_in()) check<others, float, float>("rcp, rsqrt");

@@ -61,6 +61,7 @@ struct row_base {
     row_pointers<T> at;
     int cols, rank, size;
 
+    __device__ row_base(const row_pointers<T>& at, int cols, int rank, int size) : at(at), cols(cols), rank(rank), size(size) {}
     template <class Operation, class Group>
     __device__ row_base(const Operation& operation, const Group& group, std::int64_t i, bool inside)
         : at(inside ? operation.row(i) : row_pointers<T>{}), cols(inside ? static_cast<int>(operation.cols) : 0), rank(group.rank()),

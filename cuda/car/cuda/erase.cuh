@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "total.cuh" // any_sum, the threads of a block
+#include "functions.cuh" // log, quotient
+#include "total.cuh"     // any_sum, the threads of a block
 
 #include <car/backend/cuda/erase.hpp> // the fills
 

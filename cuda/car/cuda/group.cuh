@@ -47,9 +47,10 @@ __device__ __forceinline__ Value from_lane(const Value& value, int distance) {
     return other;
 }
 
-template <class Value>
+/// Unrolled is 1 where the text is to be short.
+template <int Unrolled = 5, class Value>
 __device__ __forceinline__ void merge_lanes(Value& value, int lanes) {
-#pragma unroll
+#pragma unroll Unrolled
     for (int distance = 16; distance != 0; distance /= 2)
         if (distance < lanes) value.merge(from_lane(value, distance));
 }
@@ -93,9 +94,13 @@ struct lanes {
     __device__ auto once(F f) const {
         return f();
     }
+    /// The same threads for what is rarely found out.
+    __device__ lanes rarely() const { return *this; }
     /// Whether it is so for any row of this warp: then all of them take the same way.
     __device__ bool any(bool condition) const { return __any_sync(0xffffffffu, condition) != 0; }
 };
+
+struct launched_threads;
 
 /// A block for each row.
 struct whole_block {
@@ -111,9 +116,14 @@ struct whole_block {
 
     template <class Value>
     __device__ void reduce(Value& value) {
-        static_assert(sizeof(Value) <= slot);
         __syncwarp(); // after loops of different lengths
         merge_warp(value);
+        merge_warps(value);
+    }
+    /// Of all warps, each with a value.
+    template <int Unrolled = 5, class Value>
+    __device__ void merge_warps(Value& value) {
+        static_assert(sizeof(Value) <= slot);
         auto* parts = reinterpret_cast<Value*>(scratch);
         const int lane = static_cast<int>(threadIdx.x) % 32, warps = static_cast<int>(blockDim.x) / 32;
         __syncthreads(); // the last reduction has been read
@@ -122,7 +132,7 @@ struct whole_block {
         int lanes = 1;
         while (lanes < warps) lanes *= 2;
         value = lane % lanes < warps ? parts[lane % lanes] : Value{};
-        merge_lanes(value, lanes);
+        merge_lanes<Unrolled>(value, lanes);
     }
     /// f(), which is the same for all threads of a row: one warp finds it for all.
     template <class F>
@@ -138,69 +148,31 @@ struct whole_block {
         __syncthreads();
         return *place;
     }
+    __device__ inline launched_threads rarely() const;
     __device__ bool any(bool condition) const { return condition; } // which is the same for all threads of a row
 };
 
-/// This block's place in its cluster, and how many it has. Only kernels for 9.0 and later are launched with clusters.
-__device__ __forceinline__ unsigned cluster_rank() {
-    unsigned rank = 0;
-#if __CUDA_ARCH__ >= 900
-    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-#endif
-    return rank;
-}
-__device__ __forceinline__ unsigned cluster_size() {
-    unsigned size = 1;
-#if __CUDA_ARCH__ >= 900
-    asm volatile("mov.u32 %0, %%cluster_nctarank;" : "=r"(size));
-#endif
-    return size;
-}
-__device__ __forceinline__ void sync_cluster() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-    asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-#endif
-}
-/// A word of another block's shared memory, at the place of `own` in this block's.
-__device__ __forceinline__ int word_of_block([[maybe_unused]] const int* own, [[maybe_unused]] unsigned block) {
-    int word = 0;
-#if __CUDA_ARCH__ >= 900
-    unsigned there;
-    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
-                 : "=r"(there)
-                 : "r"(static_cast<unsigned>(__cvta_generic_to_shared(own))), "r"(block));
-    asm volatile("ld.shared::cluster.u32 %0, [%1];" : "=r"(word) : "r"(there) : "memory");
-#endif
-    return word;
-}
-
-/// A cluster of blocks for each row.
-struct whole_cluster : whole_block {
-    static constexpr int scratch_bytes = whole_block::scratch_bytes + whole_block::slot;
+/// As many threads for each row as the launch says, blockDim.x: 8 or 32 of a warp, or a block. Short text before fast: it is for options
+/// and for rows that are rare, where other things take longer.
+struct launched_threads : whole_block {
+    static constexpr int most_threads = most_with_options;
 
     using whole_block::whole_block;
-    __device__ int size() const { return static_cast<int>(blockDim.x * cluster_size()); }
-    __device__ int rank() const { return static_cast<int>(blockDim.x * cluster_rank() + threadIdx.x); }
-    __device__ std::int64_t row() const { return blockIdx.x / cluster_size(); }
-    __device__ bool leads() const { return rank() == 0; }
+    __device__ std::int64_t row() const { return static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y; }
+    __device__ void settle() const { __syncwarp(); }
 
     template <class Value>
     __device__ void reduce(Value& value) {
-        whole_block::reduce(value);
-        auto* const own = reinterpret_cast<Value*>(scratch + whole_block::scratch_bytes);
-        if (threadIdx.x == 0) *own = value;
-        sync_cluster();
-        value = Value{};
-        for (unsigned block = 0; block != cluster_size(); ++block) {
-            Value other = value;
-#pragma unroll
-            for (int word = 0; word != words_of<Value>; ++word)
-                reinterpret_cast<int*>(&other)[word] = word_of_block(reinterpret_cast<const int*>(own) + word, block);
-            value.merge(other);
-        }
-        sync_cluster(); // nobody writes there again, and nobody leaves, before all have read
+        __syncwarp(); // after loops of different lengths
+        merge_lanes<1>(value, size());
+        if (size() > 32) merge_warps<1>(value);
     }
+    template <class F>
+    __device__ auto once(F f) const {
+        return f();
+    }
+    __device__ bool any(bool condition) const { return __any_sync(0xffffffffu, condition) != 0; }
 };
+__device__ inline launched_threads whole_block::rarely() const { return launched_threads(scratch); }
 
 } // namespace car::inline CAR_ABI::kernel::device_row

@@ -6,6 +6,9 @@
 #include <car/backend.hpp>             // cuda_backend
 #include <car/backend/cuda/plan.hpp>   // choose
 #include <car/backend/cuda/status.hpp> // launch_status
+#include <car/view.hpp>                // matrix_view
+
+#include <type_traits> // std::is_same_v
 
 // An operation says what to do with a row: `rows`, `cols`, the kernels it `has`, `row(i)` with the pointers of row i, and (row, group, i,
 // inside), which is called by all threads of a group; those with `inside` false have no row, and no element, but take part in every
@@ -49,6 +52,8 @@ launch_status run(const Operation& operation, const plan& how, cudaStream_t stre
     cudaLaunchConfig_t where{};
     where.gridDim = dim3(static_cast<unsigned>(blocks * how.cluster));
     where.blockDim = dim3(static_cast<unsigned>(how.block));
+    if (std::is_same_v<Group, launched_threads>)
+        where.blockDim = dim3(static_cast<unsigned>(how.group), static_cast<unsigned>(how.rows_per_block()));
     where.dynamicSmemBytes = static_cast<std::size_t>(how.shared);
     where.stream = stream;
     cudaLaunchAttribute cluster{};
@@ -59,6 +64,10 @@ launch_status run(const Operation& operation, const plan& how, cudaStream_t stre
     cudaLaunchKernelEx(&where, kernel, operation);
     return launched(name);
 }
+
+/// By clusters: in cluster.cuh, since those kernels alone are not for every device.
+template <class Operation>
+launch_status run_in_cluster(const Operation& operation, const plan& how, cudaStream_t stream, const char* name);
 
 template <class T, int Vector, class Operation>
 launch_status run_with(const Operation& operation, const plan& how, cudaStream_t stream, const char* name) {
@@ -73,8 +82,7 @@ launch_status run_with(const Operation& operation, const plan& how, cudaStream_t
         break;
     case tier::shared: return run<shared_row<T, Vector>, whole_block>(operation, how, stream, name);
     case tier::cluster:
-        if constexpr (Vector > 1 && Operation::has == kernels::all)
-            return run<shared_row<T, Vector>, whole_cluster>(operation, how, stream, name);
+        if constexpr (Vector == vector_of(sizeof(T)) && Operation::has == kernels::all) return run_in_cluster(operation, how, stream, name);
         break;
     case tier::streamed: return run<streamed_row<T, Vector>, whole_block>(operation, how, stream, name);
     }
@@ -87,11 +95,12 @@ launch_status run_operation(const Operation& operation, const plan& how, cudaStr
     using T = typename Operation::storage;
     if (operation.rows == 0) return {};
     if constexpr (Operation::has == kernels::streamed) {
-        if (how.group == 8) return run<streamed_row<T, 1>, lanes<8>>(operation, how, stream, name);
-        if (how.group == 32) return run<streamed_row<T, 1>, lanes<32>>(operation, how, stream, name);
-        return run<streamed_row<T, 1>, whole_block>(operation, how, stream, name);
+        return run<streamed_row<T, 1>, launched_threads>(operation, how, stream, name);
     } else {
-        return how.vector == 1 ? run_with<T, 1>(operation, how, stream, name) : run_with<T, 16 / sizeof(T)>(operation, how, stream, name);
+        constexpr int vector = vector_of(sizeof(T));
+        if constexpr (vector != 1)
+            if (how.vector == 1) return run_with<T, 1>(operation, how, stream, name);
+        return run_with<T, vector>(operation, how, stream, name);
     }
 }
 

@@ -134,7 +134,12 @@ struct loss_rows {
         const auto slopes_of = [&](const gradient_rules<A>& by, const element<A>& k) {
             return pair_of<A>{by.p.to_p(k, share), by.c.to_c(k, share)};
         };
-        const auto write = [&](const auto& column) {
+        const auto write_label = [&](const auto& row, const auto& column) {
+            if constexpr (How::is_plain)
+                if (call.grad_p.data && row.owns(static_cast<int>(label)))
+                    row.put(static_cast<int>(label), slopes_of(at_label, column(p_label, c_label)).p - owed);
+        };
+        const auto write = [&](const auto& row, const auto& column) {
             row.write([&](int k, A p, A c) {
                 if constexpr (How::is_plain) {
                     return slopes_of(rules, column(p, c));
@@ -154,22 +159,18 @@ struct loss_rows {
                 }
             });
         };
-        const centred<A> plain{whole.exponential, whole.centre};
-        element<A> at_own;
         if (!terms.is_plain()) {
             const careful<A> column(whole, terms);
-            write(column);
-            at_own = column(p_label, c_label);
+            write(in_memory(row), column);
+            write_label(in_memory(row), column);
         } else {
+            const centred<A> column{whole.exponential, whole.centre};
             if constexpr (Given::keeps && How::is_plain)
                 row.write_kept([&](const element<A>& k) { return slopes_of(rules, k); });
             else
-                write(plain);
-            at_own = plain(p_label, c_label);
+                write(row, column);
+            write_label(row, column);
         }
-        if constexpr (How::is_plain)
-            if (call.grad_p.data && row.owns(static_cast<int>(label)))
-                row.put(static_cast<int>(label), slopes_of(at_label, at_own).p - owed);
     }
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "launch.cuh" // which kernels there are
+#include "functions.cuh" // exp, for a softcap
+#include "launch.cuh"    // which kernels there are
 
 // How the loss reads its logits: as they are, in the terms' type; or as options ask for it, in double, as the host does. The gradients of
 // what is read become those of what is in memory.
@@ -68,19 +69,37 @@ struct asked_row {
 
     template <class F>
     __device__ void visit(F f) const {
-        row.visit([&](int k, auto p, auto c) { f(k, how.p(p), how.c(c)); });
+        row.visit([&](int k, auto p, auto c) {
+            const pair_of<double> read = both(p, c);
+            f(k, read.p, read.c);
+        });
     }
     template <class F>
     __device__ void write(F f) const {
         row.write([&](int k, auto p, auto c) {
             using term = decltype(p);
-            const pair_of<double> slopes = f(k, how.p(p), how.c(c));
+            const pair_of<double> read = both(p, c), slopes = f(k, read.p, read.c);
             return pair_of<term>{static_cast<term>(sum(slopes.p, how.slope_p(p), row.at.to_p, k)),
                                  static_cast<term>(sum(slopes.c, how.slope_c(c), row.at.to_c, k))};
         });
     }
 
+    friend __device__ const asked_row& in_memory(const asked_row& row) { return row; }
+
   private:
+    /// By one text, which is long.
+    __device__ pair_of<double> both(double p, double c) const {
+        pair_of<double> read{p, c};
+#pragma unroll 1
+        for (int of_c = 0; of_c != 2; ++of_c) {
+            const double x = how.p(of_c ? read.c : read.p);
+            if (of_c)
+                read.c = how.strength * x;
+            else
+                read.p = x;
+        }
+        return read;
+    }
     /// What goes to column k of a gradient. A slope of 0 is a 0, and leaves what is there.
     template <class T>
     __device__ double sum(double of_read, double slope, const T* there, int k) const {

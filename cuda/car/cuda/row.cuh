@@ -8,6 +8,37 @@
 // outputs may lie where the inputs do.
 namespace car::inline CAR_ABI::kernel::device_row {
 
+/// In memory, read again in every pass.
+template <class T, int Vector>
+struct streamed_row : row_base<T, Vector> {
+    template <class Operation, class Group>
+    __device__ streamed_row(const Operation& operation, const Group& group, std::int64_t i, bool inside, unsigned char*)
+        : row_base<T, Vector>(operation, group, i, inside) {}
+    /// A row that lives elsewhere, and has not been written.
+    template <int Other>
+    __device__ explicit streamed_row(const row_base<T, Other>& row) : row_base<T, Vector>{row.at, row.cols, row.rank, row.size} {}
+
+    template <class F>
+    __device__ void visit(F f) const {
+#pragma unroll 1
+        for (int k = this->rank * Vector; k < this->cols; k += this->size * Vector)
+            visit_pack(k, this->factual(k), this->counterfactual(k), f);
+    }
+    template <class F>
+    __device__ void write(F f) const {
+#pragma unroll 1
+        for (int k = this->rank * Vector; k < this->cols; k += this->size * Vector)
+            write_pack(this->at, k, this->factual(k), this->counterfactual(k), f);
+    }
+};
+
+/// Where rare rows are read from, in passes that are not worth the text of a common one: memory, element by element. Whose an element is
+/// differs there: what writes such a row writes all of it there, the label's column too.
+template <class T, int Vector>
+__device__ streamed_row<T, 1> in_memory(const row_base<T, Vector>& row) {
+    return streamed_row<T, 1>(row);
+}
+
 /// In registers: `Packs` accesses of each thread to each matrix. What is past the end is a masked class.
 template <class T, int Vector, int Packs>
 class register_row : public row_base<T, Vector> {
@@ -56,27 +87,6 @@ class register_row : public row_base<T, Vector> {
             const auto of_kept = [&](int, auto, auto) { return f(kept_[j * Vector + v++]); };
             if (column(j) < this->cols) write_pack(this->at, column(j), p_[j], c_[j], of_kept);
         }
-    }
-};
-
-/// In memory, read again in every pass.
-template <class T, int Vector>
-struct streamed_row : row_base<T, Vector> {
-    template <class Operation, class Group>
-    __device__ streamed_row(const Operation& operation, const Group& group, std::int64_t i, bool inside, unsigned char*)
-        : row_base<T, Vector>(operation, group, i, inside) {}
-
-    template <class F>
-    __device__ void visit(F f) const {
-#pragma unroll 1
-        for (int k = this->rank * Vector; k < this->cols; k += this->size * Vector)
-            visit_pack(k, this->factual(k), this->counterfactual(k), f);
-    }
-    template <class F>
-    __device__ void write(F f) const {
-#pragma unroll 1
-        for (int k = this->rank * Vector; k < this->cols; k += this->size * Vector)
-            write_pack(this->at, k, this->factual(k), this->counterfactual(k), f);
     }
 };
 
@@ -163,5 +173,11 @@ class tiny_row : public row_base<T, 1> {
         if (block_.to_c) copy(c_, block_.to_c, elements_);
     }
 };
+
+/// Its outputs are where its inputs are.
+template <class T>
+__device__ const tiny_row<T>& in_memory(const tiny_row<T>& row) {
+    return row;
+}
 
 } // namespace car::inline CAR_ABI::kernel::device_row

@@ -5,6 +5,8 @@
 #include "launch.cuh" // rows on a device
 #include "state.cuh"  // exponentials
 
+#include <type_traits> // std::is_same_v
+
 namespace car::inline CAR_ABI::kernel::device_row {
 
 /// How the logit of a column is read from p and c.
@@ -77,7 +79,7 @@ struct log_sum {
 /// What is written of each row of logits.
 enum class output { probability, log_probability, log_sum };
 
-template <class T, output Output, class Logit>
+template <class T, class Logit>
 struct softmax_rows {
     using storage = T;
     using A = term_of<T>;
@@ -87,7 +89,9 @@ struct softmax_rows {
     rows_of<T> y;
     strided<A> sums;
     Logit logit;
+    enum output output;
     std::int64_t rows, cols;
+    static constexpr bool is_factual = std::is_same_v<Logit, factual_logit>; ///< else there is but the probability
 
     __device__ row_pointers<T> row(std::int64_t i) const { return {p[i], c[i], y[i], nullptr}; }
 
@@ -98,19 +102,19 @@ struct softmax_rows {
         group.settle();
         if (!inside) return;
         const double value = whole.value();
-        if constexpr (Output == output::log_sum) {
+        if (is_factual && output == output::log_sum) {
             if (group.leads()) sums[i] = static_cast<A>(static_cast<double>(whole.top.value) + value);
             if (group.leads() && !whole.is_defined())
                 sums[i] = !whole.top.bad ? -infinity<A> : whole.top.bad == 1 ? infinity<A> : no_number<A>;
         } else if (!whole.is_defined()) {
             row.write([](int, A, A) { return pair_of<A>{no_number<A>, A(0)}; });
-        } else if constexpr (Output == output::probability) {
+        } else if (!is_factual || output == output::probability) {
             const A share = static_cast<A>(inverse(whole.sum()));
             row.write([&](int, A factual, A counterfactual) {
                 const split<A> own = logit(factual, counterfactual);
                 return pair_of<A>{whole.exponential(own.high, own.low) * share, A(0)};
             });
-        } else {
+        } else if constexpr (is_factual) {
             const A high = static_cast<A>(value), low = static_cast<A>(value - static_cast<double>(high));
             row.write([&](int, A factual, A) {
                 if (factual == -infinity<A>) return pair_of<A>{factual, A(0)};

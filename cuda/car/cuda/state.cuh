@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "access.cuh" // the elements of a row
+#include "access.cuh"    // the elements of a row
+#include "functions.cuh" // exp and log
 
 // The state of a row, measured from its maximum: car::row_state on a device. What is found in the first two passes is the maximum, the sum
 // of e = exp(p - M), and where c lies.

@@ -184,18 +184,19 @@ __device__ row_terms finish(const Row& row, Group& group, measured<A>& whole, bo
         terms.log_sum = group.once([&] { return whole.log_sum(); });
         return terms;
     }
+    auto rare = group.rarely();
     const bool odd = !(magnitude(whole.centre) < A(1e30));
     if (group.any(odd)) {
         measured<A> looked = whole;
         row_terms found = terms;
-        look_at_counterfactual(row, group, looked, found);
+        look_at_counterfactual(in_memory(row), rare, looked, found);
         if (odd) {
             whole = looked;
             terms = found;
         }
     }
     const A top = whole.sums.highest - (whole.top.value - whole.centre), bottom = whole.sums.lowest - whole.centre;
-    const bool low = bottom < A(shallow), counts = group.any(low) && outgrows(row, group, whole);
+    const bool low = bottom < A(shallow), counts = group.any(low) && outgrows(row, rare, whole);
     terms.wide = !(top <= 30) || !terms.finite;
     terms.deep = !terms.wide && low && counts;
     // Rows that share a warp take each way together, and each keeps what is its own; the common way is taken by all.
@@ -203,12 +204,12 @@ __device__ row_terms finish(const Row& row, Group& group, measured<A>& whole, bo
     terms.log_sum = common.log_sum;
     if (terms.is_plain()) static_cast<narrow_terms&>(terms) = common;
     if (group.any(terms.deep)) {
-        const narrow_terms found = finish_narrow<A, false>(row, group, whole, careful<A>(whole, terms));
+        const narrow_terms found = finish_narrow<A, false>(in_memory(row), rare, whole, careful<A>(whole, terms));
         if (terms.deep) static_cast<narrow_terms&>(terms) = found;
     }
     if (group.any(terms.wide)) {
         row_terms found = terms;
-        finish_wide(row, group, whole, found);
+        finish_wide(in_memory(row), rare, whole, found);
         if (terms.wide) terms = found;
     }
     return terms;

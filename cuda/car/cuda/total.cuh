@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "batch.cuh"  // rows of a call
-#include "launch.cuh" // launched
+#include "batch.cuh"     // rows of a call
+#include "functions.cuh" // quotient
+#include "launch.cuh"    // launched
 
 // The result of a call from the figures of its rows: a block adds a chunk of rows to a part, then a block adds the parts. The order of
 // every sum depends on the number of rows alone.

@@ -38,8 +38,13 @@ struct plan {
 
 inline constexpr int most_threads = 512;      ///< of a block, for one row
 inline constexpr int most_in_registers = 256; ///< of those, where the row is in registers: 255 of them for each thread
+inline constexpr int most_with_options = 384; ///< of a block, where options are: 168 registers for each thread
 inline constexpr int unasked = 47 * 1024;     ///< bytes of dynamic shared memory that a block has without opt-in
 inline constexpr int scratch = 4 * 1024;      ///< bytes of shared memory that reductions use, and the system
+
+/// Elements of one access to an aligned row: 16 bytes. Doubles go one by one: a warp's access is of whole lines even so, and kernels of
+/// pairs would be as many again.
+constexpr int vector_of(int width) { return width == 8 ? 1 : 16 / width; }
 
 /// How many elements of a row a thread holds in registers. Accesses of one element are slow enough without more of them.
 constexpr int elements_of(int width, int vector) { return width == 8 || vector == 1 ? 8 : 16; }
@@ -47,7 +52,7 @@ constexpr int elements_of(int width, int vector) { return width == 8 || vector =
 /// `contiguous`: every matrix has its rows one after the other. `aligned`: every row of every matrix begins at a multiple of 16 bytes,
 /// and has a length that is one.
 constexpr plan choose(int width, std::ptrdiff_t cols, bool contiguous, bool aligned, const capabilities& device) {
-    const int vector = aligned ? 16 / width : 1;
+    const int vector = aligned ? vector_of(width) : 1;
     // Below 16 columns, or where they are no multiple of 4, few threads meet in a bank.
     if (const std::ptrdiff_t bytes = 128 * cols * width * 2; contiguous && bytes <= unasked && (cols < 16 || (cols <= 32 && cols % 4 != 0)))
         return {tier::tiny, vector, 1, 1, 128, 1, static_cast<int>(bytes)};
@@ -73,8 +78,8 @@ constexpr plan choose(int width, std::ptrdiff_t cols, bool contiguous, bool alig
 
 /// The same for an operation whose rows of every length are read again in every pass.
 constexpr plan choose_streamed(std::ptrdiff_t cols) {
-    const int group = cols <= 64 ? 8 : cols <= 1024 ? 32 : most_threads;
-    return {tier::streamed, 1, 1, group, group == most_threads ? most_threads : 128, 1, 0};
+    const int group = cols <= 64 ? 8 : cols <= 1024 ? 32 : most_with_options;
+    return {tier::streamed, 1, 1, group, group == most_with_options ? group : 128, 1, 0};
 }
 
 } // namespace car::inline CAR_ABI::kernel::device_row
