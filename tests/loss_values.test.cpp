@@ -220,8 +220,30 @@ TEST_CASE_TEMPLATE("alpha 0: c is not read and may be absent", T, float, double)
     CHECK(b.result.divergence == 0);
     CHECK(std::isfinite(b.result.value));
     for (T v : b.grad_c) CHECK(same_bits(v, T(0)));
-    const auto without = car::loss(car::matrix_view<const T>(b.p.data(), 4, 5), {}, b.labels, {.alpha = 0});
-    CHECK(without.value == b.result.value);
+    const car::matrix_view<const T> p(b.p.data(), 4, 5);
+    CHECK(car::loss(p, {}, b.labels, {.alpha = 0}).value == b.result.value);
+    CHECK(car::loss(car::scalar, p, {}, b.labels, {.alpha = 0}).value ==
+          car::loss(car::scalar, p, {b.c.data(), 4, 5}, b.labels, {.alpha = 0}).value);
+}
+
+TEST_CASE_TEMPLATE("each gradient alone has the bits that it has beside the other", T, float, double) {
+    const auto check = [](const auto& on) {
+        batch<T> b;
+        const car::matrix_view<const T> p(b.p.data(), b.rows, b.classes), c(b.c.data(), b.rows, b.classes);
+        const car::matrix_view<T> grad_p(b.grad_p.data(), b.rows, b.classes), grad_c(b.grad_c.data(), b.rows, b.classes);
+        car::loss(on, p, c, b.labels, {}, {.grad_p = grad_p, .grad_c = grad_c});
+        const std::vector<T> to_p = b.grad_p, to_c = b.grad_c;
+        for (auto* gradient : {&b.grad_p, &b.grad_c}) gradient->assign(gradient->size(), b.untouched);
+        car::loss(on, p, c, b.labels, {}, {.grad_c = grad_c});
+        CHECK(b.grad_c == to_c);
+        CHECK(b.grad_p == std::vector<T>(to_p.size(), b.untouched));
+        b.grad_c.assign(to_c.size(), b.untouched);
+        car::loss(on, p, c, b.labels, {}, {.grad_p = grad_p});
+        CHECK(b.grad_p == to_p);
+        CHECK(b.grad_c == std::vector<T>(to_c.size(), b.untouched));
+    };
+    check(car::scalar);
+    check(car::simd);
 }
 
 TEST_CASE_TEMPLATE("no row to count", T, float, double) {
