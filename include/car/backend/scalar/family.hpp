@@ -80,8 +80,8 @@ struct prediction {
     double log_sum; // of the exponentials from the maximum
 
     template <class Logit>
-    prediction(std::ptrdiff_t classes, const Logit& logit)
-        : row{classes, logit}, whole(row.measure()), log_sum(detail::log1p(whole.state.rest)) {}
+    prediction(std::ptrdiff_t size, const Logit& logit)
+        : row{size, logit}, whole(row.measure()), log_sum(detail::log1p(whole.state.rest)) {}
 
     fault what() const { return whole.what(); }
     bool is_masked(std::ptrdiff_t k) const { return row.is_masked(k); }

@@ -38,7 +38,7 @@ class windows {
     using difference_type = double;
     static constexpr bool has_counterfactual = false;
 
-    windows(std::ptrdiff_t classes, const Logit& logit) : classes_(classes), logit_(logit) {}
+    windows(std::ptrdiff_t size, const Logit& logit) : classes_(size), logit_(logit) {}
 
     double operator()(std::ptrdiff_t k) const {
         if (!is_here(k)) move_to(k);
