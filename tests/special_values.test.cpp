@@ -471,6 +471,22 @@ TEST_CASE_TEMPLATE("loss: smoothing puts its mass on the live classes only", T, 
     CHECK(std::isfinite(b.run({.label_smoothing = 1}).cross_entropy[1])); // of which nothing is left
 }
 
+TEST_CASE_TEMPLATE("loss: masked classes of a row that fills registers have gradients +0, smoothed and of any sign", T, EVERY_TYPE) {
+    const mode& m = each_of(modes);
+    for (const double smoothing : {0.0, 0.25}) {
+        batch<T> b(m, 40);
+        for (const std::ptrdiff_t k : {7, 33}) b.p_at(0, k) = static_cast<T>(-inf), b.c_at(0, k) = static_cast<T>(no_number);
+        b.upstream.assign(4, -1);
+        b.run({.label_smoothing = smoothing, .reduction = car::reduction::sum});
+        CHECK(b.is_finite(0));
+        for (const std::ptrdiff_t k : {7, 33}) {
+            CHECK((b.dp(0, k) == 0 && !std::signbit(b.dp(0, k))));
+            CHECK((b.dc(0, k) == 0 && !std::signbit(b.dc(0, k))));
+        }
+        CHECK(b.dp(0, 8) != 0);
+    }
+}
+
 TEST_CASE_TEMPLATE("loss: one class, wide gaps, denormals, the largest numbers", T, EVERY_TYPE) {
     const mode& m = each_of(modes);
     // Of double a quarter: differences of differences are numbers still.

@@ -64,12 +64,12 @@ struct answers {
     template <class Backend>
     void compute(const Backend& on, const problem& given, std::ptrdiff_t first, std::ptrdiff_t count) {
         const std::ptrdiff_t cells = given.rows * given.classes;
-        all.resize(static_cast<std::size_t>(5 * cells + 3 * given.rows));
+        all.resize(static_cast<std::size_t>(7 * cells + 3 * given.rows));
         const auto matrix = [&](std::ptrdiff_t which) {
             return car::matrix_view<float>(all.data() + which * cells + first * given.classes, count, given.classes);
         };
         const auto row = [&](std::ptrdiff_t which) {
-            return car::vector_view<float>(all.data() + 5 * cells + which * given.rows + first, count);
+            return car::vector_view<float>(all.data() + 7 * cells + which * given.rows + first, count);
         };
         const auto p = given.P(first, count), c = given.C(first, count);
         result = car::loss(on, p, c, car::vector_view<const int>(given.labels.data() + first, count), {.reduction = car::reduction::sum},
@@ -78,6 +78,7 @@ struct answers {
         car::log_softmax(on, p, matrix(3));
         car::log_sum_exp(on, p, row(2));
         car::corrected_softmax(on, p, c, matrix(4));
+        car::corrected_softmax_vjp(on, matrix(4), c, {matrix(5), matrix(6)});
     }
     template <class Backend>
     answers(const Backend& on, const problem& given) {
@@ -100,6 +101,9 @@ TEST_CASE("rows and scalars have the same bits on any executor") {
         INFO(given.rows << " x " << given.classes);
         const answers alone(car::simd, given);
         CHECK(alone.result.status.row == 5);
+        // No row counts twice, in whichever block it is.
+        const car::vector_view<const int> labels(given.labels.data(), given.rows);
+        CHECK(alone.result.correct == car::loss(car::scalar, given.P(0, given.rows), given.C(0, given.rows), labels).correct);
         for (const int threads : {1, 2, 3, 8}) CHECK(answers(car::simd.threads(threads), given) == alone);
         const backwards order;
         CHECK(answers(car::simd.on(order), given) == alone);
