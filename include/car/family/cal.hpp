@@ -67,8 +67,9 @@ struct cal_row {
 ///
 /// Shapes    p, c, grad_p, grad_c: N x C, any strides; a gradient may be its own input. labels, row_loss, upstream, sample_weight: N.
 ///           weight: C.
-/// Requires  shapes that agree, C >= 1, labels in [0, C) or ignore_index, outputs that share no memory, finite options, finite
-///           weights >= 0, row_loss with reduction::none; else throws std::invalid_argument, nothing written.
+/// Requires  shapes that agree, C >= 1, labels in [0, C) or ignore_index, outputs that share no memory, finite options, divisor > 0,
+///           a row that counts for empty::error, finite weights >= 0, row_loss with reduction::none; else throws std::invalid_argument,
+///           nothing written.
 /// Numerics  with u = 2^-53, one rounding more to the type of an output, and d = 0 in double, 4M in narrower types, M the largest logits of
 ///           the two softmaxes, added: value and terms within u (32 S + 2d (w + S)), S the sum of their magnitudes, w that of their
 ///           weights; gradients within u (32 + 4d) of the sum of the magnitudes of their terms; strength c as rounded to double is meant.

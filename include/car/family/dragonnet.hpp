@@ -101,8 +101,8 @@ struct dragonnet_row {
 ///     depsilon = -2 targeted_weight r h
 ///
 /// Shapes    y0, y1, propensity (a logit), outcome, treatment and all arrays: N.
-/// Requires  shapes that agree, outputs that share no memory, finite options and weights >= 0, row_loss with reduction::none; else
-///           throws std::invalid_argument, nothing written.
+/// Requires  shapes that agree, outputs that share no memory, finite options and weights >= 0, divisor > 0, a row that counts for
+///           empty::error, row_loss with reduction::none; else throws std::invalid_argument, nothing written.
 /// Numerics  M = (|outcome| + |t y1| + |(1 - t) y0| + |t|/e + |1 - t|/(1 - e))^2: value and terms within 32u of the sum of their magnitudes
 ///           + M, gradients within 32u (1 + M) of that of their terms. A number that is not finite: the row NaN, reported. as_published
 ///           takes (e + 0.001)/1.002 in BCE and (e + 0.01)/1.02 in h, as the program does, which sums over rows (reduction::sum).
