@@ -144,7 +144,8 @@ TEST_CASE("more than 2^31 rows, and with CAR_EXHAUSTIVE more than 2^32 classes")
         CHECK(rows.value == 0);
         const std::ptrdiff_t classes = (std::ptrdiff_t{1} << 32) + 5;
         const auto wide = car::loss(car::matrix_view<const float>(&value, 1, classes, 0, 0), {}, std::vector{classes - 1}, {.alpha = 0});
-        CHECK(wide.value == doctest::Approx(std::log(static_cast<double>(classes))).epsilon(1e-12));
+        const double want = std::log(static_cast<double>(classes));
+        CHECK(std::abs(wide.value - want) <= 4 * types::u<float> * want);
     }
     const car::matrix_view<const float> p(&value, many, 1, 0);
     const std::ptrdiff_t last_label = 4;

@@ -87,9 +87,23 @@ concept logit = std::same_as<T, float> || std::same_as<T, double> || std::same_a
 #endif
     ;
 
+namespace detail {
+
+// A class and no condition on a type: compilers do not agree on how such a condition is written in the name of a function.
+template <class T>
+struct term {
+    using type = float;
+};
+template <>
+struct term<double> {
+    using type = double;
+};
+
+} // namespace detail
+
 /// What a row's figures and weights are held in: double for double, else float.
 template <class T>
-using term_of = std::conditional_t<std::is_same_v<T, double>, double, float>;
+using term_of = typename detail::term<T>::type;
 
 } // namespace car::inline CAR_ABI
 

@@ -23,12 +23,13 @@ namespace car::inline CAR_ABI {
 /// Requires  shapes that agree, C >= 1, labels in [0, C) or ignore_index, outputs that share no memory, finite options, temperature,
 ///           logit_scale, softcap and divisor > 0, label_smoothing in [0, 1], finite weights >= 0, row_loss with reduction::none, flow
 ///           full or stop_counterfactual with kl_target::label; else throws std::invalid_argument, nothing written.
-/// Numerics  Rows of |logits| <= 1e6, C <= 2^20, u = 2^-24 (2^-53 for double) and one rounding more in a two-byte type. accurate: CE
-///           within 4u, KL within 16u relative, never negative, exactly 0 for a constant c; d CE within 8u of |P - label|; d KL/dp within
-///           16u of P((1 + |w|) phi(w) + KL); d KL/dc within 8u of |P - Y| + Y(|x| + E|x| + KL), x = c - E_P[c], w = x + KL; all plus 2
-///           of the least normal number, whole gradients 2u of their value more. highest: 1.001u of each, terms and gradients alike. fast:
-///           CE within 64u, KL and its slopes within 96u + 2u/P_max. Probabilities and smoothing: CE within 8u and KL against a label
-///           within 18u of the magnitudes of their terms, d CE within 10u of P + t. p', c' as rounded to double are meant.
+/// Numerics  Rows of |logits| <= 1e6, C <= 2^20, u = 2^-24 (2^-53 for double) and one rounding more in a two-byte type. accurate: CE within
+///           4u, KL within 16u relative, never negative, exactly 0 for a constant c; d CE within 8u of |P - label|; d KL/dp within 16u of
+///           P((1 + |w|) phi(w) + KL); d KL/dc within 8u of |P - Y| + Y(|x| + E|x| + KL), x = c - E_P[c], w = x + KL; all plus 2 of the
+///           least normal number, before alpha, weights and upstream multiply it, whole gradients 2u of their value more. highest: 1.001u
+///           of each, terms and gradients alike. fast: CE within 64u, KL and its slopes within 96u + 2u/P_max. Probabilities and smoothing:
+///           CE within 8u and KL against a label within 18u of the magnitudes of their terms, d CE within 10u of P + t. p', c' as rounded
+///           to double are meant.
 ///           Row i depends on row i alone: the same bits in any batch, order, layout or thread.
 ///           Ignored row (label, row_mask or a weight of 0): 0, gradients 0. Row of -inf or class_mask: NaN, gradients 0, reported.
 ///           NaN or +inf in p: the row's loss and gradients NaN, reported. p = -inf or class_mask: class masked, c not read; masked

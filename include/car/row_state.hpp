@@ -94,7 +94,7 @@ basic_row_terms<Difference> finish(const basic_row_state<Difference>& state) {
     const bool is_small = detail::abs(z) < 0.5;
     terms.divergence = is_small ? state.excess / terms.sum + detail::log1p_minus(z) : state.drift / terms.sum + shift;
     const number size = state.excess + state.moved + detail::abs(z * state.drift);
-    if (size != 0) terms.condition = detail::rounded(size / (terms.sum * (1 + z) * terms.divergence));
+    if (size != 0) terms.condition = detail::rounded(size / terms.sum / (1 + z) / terms.divergence); // a product might overflow
     return terms;
 }
 
