@@ -168,3 +168,76 @@ TEST_CASE_TEMPLATE("the same bits in any batch, order, split, memory and thread"
         }
     }
 }
+
+TEST_CASE_TEMPLATE("the same bits where matrices lie column after column, and nothing beside them is written", T, float, double,
+                   car::bfloat16) {
+    constexpr std::ptrdiff_t beside = 3; // elements below each column, which are nobody's
+    const T nobody(-77);
+    for (const std::ptrdiff_t width : {24, 25, 40, 1000, 1025, 2040, 5000})
+        for (const std::ptrdiff_t height : {1, 2, 5, 16, 39}) {
+            cases::generator random(static_cast<unsigned>(width + height));
+            const std::ptrdiff_t step = height + beside;
+            const auto numbers = [](std::ptrdiff_t of) { return static_cast<std::size_t>(of); };
+            std::vector<T> p(numbers(height * width)), c(p), grad_p(p), grad_c(p);
+            std::vector<T> p_columns(numbers(step * width), nobody), c_columns(p_columns);
+            const car::matrix_view<T> p_rows(p.data(), height, width), c_rows(c.data(), height, width);
+            const car::matrix_view<T> tall_p(p_columns.data(), height, width, 1, step), tall_c(c_columns.data(), height, width, 1, step);
+            std::vector<int> labels;
+            for (std::ptrdiff_t i = 0; i != height; ++i) {
+                labels.push_back(i % 7 == 3 ? -100 : static_cast<int>(random.below(numbers(width))));
+                for (std::ptrdiff_t k = 0; k != width; ++k) {
+                    p_rows(i, k) = T(3 * random.normal());
+                    c_rows(i, k) = T(random.normal() * (i % 5 == 4 ? 200 : 1)); // some are left to double, or to the scalar backend
+                }
+                if (i % 11 == 10) p_rows(i, width / 2) = T(NAN);
+                for (std::ptrdiff_t k = 0; k != width; ++k) {
+                    tall_p(i, k) = p_rows(i, k);
+                    tall_c(i, k) = c_rows(i, k);
+                }
+            }
+            for (const car::gradients how : {car::gradients::overwrite, car::gradients::accumulate})
+                for (const bool in_place : {false, true})
+                    for (const int wanted : {0, 1, 2, 3}) {
+                        if (in_place && how == car::gradients::accumulate) continue;
+                        CAPTURE(width);
+                        CAPTURE(height);
+                        CAPTURE(in_place);
+                        CAPTURE(wanted);
+                        std::fill(grad_p.begin(), grad_p.end(), T(0.5));
+                        std::fill(grad_c.begin(), grad_c.end(), T(0.25));
+                        std::vector<T> tall_grad_p(in_place ? p_columns : std::vector<T>(p_columns.size(), nobody)),
+                            tall_grad_c(in_place ? c_columns : tall_grad_p);
+                        const car::matrix_view<T> want_p(grad_p.data(), height, width), want_c(grad_c.data(), height, width),
+                            got_p(tall_grad_p.data(), height, width, 1, step), got_c(tall_grad_c.data(), height, width, 1, step);
+                        if (!in_place)
+                            for (std::ptrdiff_t i = 0; i != height; ++i)
+                                for (std::ptrdiff_t k = 0; k != width; ++k) {
+                                    got_p(i, k) = T(0.5);
+                                    got_c(i, k) = T(0.25);
+                                }
+                        const auto given = [&](const car::matrix_view<T>& to_p, const car::matrix_view<T>& to_c) {
+                            car::loss_arrays<T> arrays;
+                            if (wanted & 1) arrays.grad_p = to_p;
+                            if (wanted & 2) arrays.grad_c = to_c;
+                            return arrays;
+                        };
+                        const auto want = car::loss(p_rows, c_rows, labels, {.alpha = 0.7, .gradients = how}, given(want_p, want_c));
+                        const auto got = car::loss(in_place && wanted & 1 ? got_p : tall_p, in_place && wanted & 2 ? got_c : tall_c, labels,
+                                                   {.alpha = 0.7, .gradients = how}, given(got_p, got_c));
+                        CHECK(std::memcmp(&got.value, &want.value, sizeof got.value) == 0);
+                        CHECK(got.status == want.status);
+                        std::ptrdiff_t other = 0, touched = 0;
+                        for (std::ptrdiff_t k = 0; k != width; ++k) {
+                            for (std::ptrdiff_t i = 0; i != height; ++i) {
+                                const T is_p = got_p(i, k), is_c = got_c(i, k);
+                                if (wanted & 1) other += std::memcmp(&is_p, &want_p(i, k), sizeof(T)) != 0;
+                                if (wanted & 2) other += std::memcmp(&is_c, &want_c(i, k), sizeof(T)) != 0;
+                            }
+                            for (std::ptrdiff_t i = height; i != step; ++i)
+                                touched += !(got_p.data[k * step + i] == nobody) + !(got_c.data[k * step + i] == nobody);
+                        }
+                        CHECK(other == 0);
+                        CHECK(touched == 0);
+                    }
+        }
+}

@@ -13,6 +13,8 @@ namespace car::inline CAR_ABI::kernel::simd_row {
 
 /// As many rows as are finished together: their logarithms share registers.
 inline constexpr std::ptrdiff_t group_rows = 16;
+/// Rows with up to so many classes lie side by side, in tiles.
+inline constexpr std::ptrdiff_t tile_classes = 24;
 /// The exponentials that they keep for their gradients.
 inline constexpr std::ptrdiff_t group_bytes = 16384;
 
@@ -44,6 +46,7 @@ struct settings {
     bool narrow; ///< may rows be computed in float?
     bool fast;
     bool past_the_cache; ///< are gradients better written to memory than into the cache?
+    bool in_columns;     ///< are rows better copied out of their matrices together?
 };
 
 /// A row that is not ignored.

@@ -3,6 +3,7 @@
 
 #include "../../backend.hpp" // simd_backend
 #include "blocks.hpp"        // rows for several threads
+#include "columns.hpp"       // copies of rows that lie in columns
 #include "dispatch.hpp"      // the kernels for this machine
 
 namespace car::inline CAR_ABI::kernel {
@@ -41,7 +42,10 @@ void loss_of_group(const scalar_row::batch<T>& rows, const settings& how, const 
         wanted |= 1u << (i - begin);
         list[i - begin] = {i, rows.target(i).label, call.factor(weight, rows.upstream(i))};
     }
-    const unsigned solved = dispatch([&](auto kernels) { return kernels.loss(rows, how, list, wanted, results); });
+    const auto solve = [&](const scalar_row::batch<T>& some, const settings& as, const wanted_row* which, unsigned bits) {
+        return dispatch([&](auto kernels) { return kernels.loss(some, as, which, bits, results); });
+    };
+    const unsigned solved = how.in_columns ? row_copies<T>::solve(rows, how, list, wanted, solve) : solve(rows, how, list, wanted);
     for (std::ptrdiff_t i = begin; i != end; ++i) {
         const std::ptrdiff_t at = i - begin;
         if (weights[at] == 0) {
@@ -68,7 +72,8 @@ loss_result loss_rows(const scalar_row::batch<T>& rows, const loss_options& opti
                        arrays.grad_p || arrays.grad_c,
                        is_power_of_two(scale) && is_power_of_two(options.strength),
                        options.precision == precision::fast,
-                       rows.size() * rows.classes() >= least_streamed};
+                       rows.size() * rows.classes() >= least_streamed,
+                       row_copies<T>::suit(rows)};
     const scalar_row::loss_call<T, double> call(rows, options, arrays);
     const std::ptrdiff_t numbers = rows.size() * rows.classes();
     if (numbers < least_shared) { // a few rows, whose sums need no blocks
