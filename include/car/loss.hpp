@@ -37,7 +37,8 @@ namespace car::inline CAR_ABI {
 ///           part of the gradients NaN. alpha = 0: c is not read, but for lse_y, and may be an empty view.
 /// Cost      two passes over a row, one more for gradients, one to three more where it is measured again (as rows of double always are),
 ///           read from memory once where the row fits in cache; one exp per element, pass and term; allocates nothing. On simd a row is
-///           swept once, in pieces of 4 KiB, once more for gradients, and again where float may not do, or the centre was far off.
+///           swept once, in pieces of 4 KiB, once more for gradients, and again where float may not do, or the centre was far off;
+///           rows of matrices that lie column after column are copied out of them first, in 64 KiB of stack.
 /// Source    OccludeNet, Eq. 2 to 4; kl_target::label: Counterfactual Attention Learning, Eq. 5. The names are PyTorch's where it has
 ///           them; but a row has one weight here, also where its target is soft.
 template <backend Backend, matrix P>
