@@ -59,9 +59,9 @@ class row_copies {
     /// Do all matrices of the call lie column after column, and is there room for more than one row?
     static bool suit(const scalar_row::batch<T>& rows) {
         const auto lies_in_columns = [](const auto& m) { return !m || (m.row_stride == 1 && m.col_stride > 1); };
-        return rows.classes() > tile_classes && rows_at_once(rows.classes()) > 1 && rows.options.gradients == gradients::overwrite &&
-               lies_in_columns(rows.p) && lies_in_columns(rows.c) && lies_in_columns(rows.arrays.grad_p) &&
-               lies_in_columns(rows.arrays.grad_c);
+        return rows.classes() > tile_classes && rows.classes() < room && rows_at_once(rows.classes()) > 1 &&
+               rows.options.gradients == gradients::overwrite && lies_in_columns(rows.p) && lies_in_columns(rows.c) &&
+               lies_in_columns(rows.arrays.grad_p) && lies_in_columns(rows.arrays.grad_c);
     }
 
     /// `run` on copies of the rows of a group that `wanted` has a bit for. A bit of the result for each that is solved.
