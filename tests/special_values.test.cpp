@@ -688,3 +688,11 @@ TEST_CASE_TEMPLATE("effect: ignored rows, masked classes, rows without an answer
           }) == "car::effect: label in row 1 is 2, expected 0 to 1 or ignore_index -100");
     CHECK(run({}, {}).count == 0);
 }
+
+TEST_CASE("a cross-entropy is not negative where a logit is less than normal") {
+    const car::bfloat16 p[1][1] = {{car::bfloat16(6.7e-39f)}}, c[1][1] = {{car::bfloat16(0.f)}};
+    const std::array<int, 1> labels{0};
+    std::array<float, 1> cross_entropy{-1};
+    car::loss(p, c, labels, {.label_smoothing = 0.25}, {.row_cross_entropy = cross_entropy});
+    CHECK(cross_entropy[0] == 0);
+}

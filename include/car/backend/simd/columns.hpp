@@ -5,7 +5,7 @@
 #include "group.hpp"           // settings, wanted_row
 
 #include <algorithm> // std::min
-#include <cstdint>   // bits of rows
+#include <cstddef>   // std::ptrdiff_t
 #include <cstring>   // std::memcpy
 
 // Matrices that lie column after column. Read a row at a time, each of their cache lines would be fetched for every row that it has a
@@ -46,6 +46,7 @@ void transpose(const T* from, std::ptrdiff_t from_step, T* to, std::ptrdiff_t to
         for (std::ptrdiff_t k = i < down ? across : 0; k != width; ++k) to[i * to_step + k] = from[k * from_step + i];
 }
 
+/// Room for copies of a few rows.
 template <class T>
 class row_copies {
     static constexpr std::ptrdiff_t room = 32768 / sizeof(T), line = 64 / sizeof(T);
