@@ -15,8 +15,10 @@ constexpr capabilities ampere{8, 163 * 1024}, hopper{9, 227 * 1024}, consumer{12
 static_assert(choose(4, 10, true, false, hopper).tier == tier::tiny);
 static_assert(choose(4, 400, true, true, hopper) == plan{tier::registers, 4, 4, 32, 128, 1, 0});
 static_assert(choose(4, 1000, true, true, hopper) == plan{tier::registers, 4, 4, 64, 64, 1, 0});
-static_assert(choose(2, 32000, true, true, hopper).tier == tier::shared);
-static_assert(choose(4, 128256, true, true, hopper).tier == tier::cluster);
+static_assert(choose(4, 4000, true, true, hopper) == plan{tier::shared, 4, 1, 128, 128, 1, 32768});
+static_assert(choose(2, 32000, true, true, hopper) == plan{tier::cluster, 8, 1, 128, 128, 2, 65536});
+static_assert(choose(4, 128256, true, true, hopper) == plan{tier::cluster, 4, 1, 512, 512, 8, 131072});
+static_assert(choose(2, 32000, true, true, ampere) == plan{tier::shared, 8, 1, 512, 512, 1, 131072});
 static_assert(choose(4, 128256, true, true, ampere).tier == tier::streamed);
 static_assert(choose(8, 64, true, true, hopper) == plan{tier::registers, 1, 8, 8, 128, 1, 0});
 static_assert(choose(8, 70000, true, true, hopper).tier == tier::cluster);

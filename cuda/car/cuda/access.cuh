@@ -31,6 +31,12 @@ struct element {
     A e, drift, excess, fall;
 };
 
+/// A column in a quick pass: e, and a c that is a number where e is 0.
+template <class A>
+struct weighed_column {
+    A e, c;
+};
+
 template <class A>
 struct pair_of {
     A p, c;
@@ -78,21 +84,35 @@ struct row_base {
     __device__ bool owns(int k) const { return k / Vector % size == rank; }
     __device__ void put(int k, term_of<T> value) const { at.to_p[k] = narrow<T>(value); }
     __device__ void flush() const {}
-    static constexpr bool keeps = false;      ///< has a place for what is found of each column
     static constexpr int neighbours = Vector; ///< elements that a loop visits at a time
     static constexpr int most_threads = device_row::most_threads;
 };
 
-/// visit(f), with f given the place of each column too.
-template <class Row, class F>
-__device__ __forceinline__ void visit_kept(const Row& row, F f) {
-    if constexpr (Row::keeps)
-        row.visit_kept(f);
-    else
-        row.visit([&](int k, auto p, auto c) {
-            element<decltype(p)> nowhere;
-            f(k, p, c, nowhere);
+/// Quick passes over a row that keeps nothing of them: what is found of a column is found again. `weigh(p, c)` is what the first of them
+/// finds, `bend(weighed)` the second.
+template <class Row>
+struct recomputed {
+    /// f(column, weighed)
+    template <class Weigh, class F>
+    __device__ void weighed(const Weigh& weigh, F f) const {
+        self().visit([&](int k, auto p, auto c) { f(k, weigh(p, c)); });
+    }
+    /// f(weighed, element)
+    template <class Weigh, class Bend, class F>
+    __device__ void bent(const Weigh& weigh, const Bend& bend, F f) const {
+        self().visit([&](int, auto p, auto c) {
+            const auto found = weigh(p, c);
+            f(found, bend(found));
         });
-}
+    }
+    /// Stores f(element), a pair.
+    template <class Weigh, class Bend, class F>
+    __device__ void write_bent(const Weigh& weigh, const Bend& bend, F f) const {
+        self().write([&](int, auto p, auto c) { return f(bend(weigh(p, c))); });
+    }
+
+  private:
+    __device__ const Row& self() const { return static_cast<const Row&>(*this); }
+};
 
 } // namespace car::inline CAR_ABI::kernel::device_row

@@ -114,6 +114,33 @@ class grouped {
     __device__ const compensated<A>& whole() const { return sum_; }
 };
 
+/// A sum of floats of which `Together`, a power of two, are added by pairs and passed on to double: a term is rounded as often as there are
+/// halves. Their number is a multiple of it.
+template <int Together>
+class passed_on {
+    static constexpr int levels = Together == 1 ? 0 : Together == 2 ? 1 : Together == 4 ? 2 : 3;
+    static_assert(Together == 1 << levels);
+    double whole_ = 0;
+    float halves_[levels + 1];
+    int count_ = 0; // known while compiling, where loops are unrolled
+
+  public:
+    __device__ __forceinline__ void add_term(float x) {
+        ++count_;
+#pragma unroll
+        for (int level = 0; level != levels; ++level) {
+            if (count_ >> level & 1) {
+                halves_[level] = x;
+                return;
+            }
+            x = add(halves_[level], x);
+        }
+        whole_ += static_cast<double>(x);
+        count_ = 0;
+    }
+    __device__ double whole() const { return whole_; }
+};
+
 /// The sums of several threads together: those of floats in double, which has digits to spare.
 template <class A>
 struct joint : compensated<A> {

@@ -14,6 +14,7 @@ struct probability_rows {
     using storage = T;
     using A = term_of<T>;
     static constexpr kernels has = kernels::few;
+    static constexpr bool is_light = false;
 
     rows_of<const T> logits;
     integers labels;

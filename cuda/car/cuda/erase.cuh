@@ -76,7 +76,7 @@ __device__ __forceinline__ double normal_noise(std::uint64_t seed, std::uint64_t
     const std::uint64_t state = mix(seed) + (2 * index + 1) * step;
     const double radius = static_cast<double>((mix(state) >> 11) + 1) * 0x1p-53; // in (0, 1]
     const double angle = static_cast<double>(mix(state + step) >> 11) * 0x1p-53; // in [0, 1)
-    return square_root(-2 * log(radius, 0)) * cosine_of_turns(angle);
+    return square_root(-2 * log<double>(radius, 0)) * cosine_of_turns(angle);
 }
 
 /// What a fill puts at each pixel of a plane.

@@ -20,6 +20,8 @@ struct format<float> {
     static constexpr float tail[terms] = {0x1p-1f, 0x1.555556p-3f, 0x1.5554f8p-5f, 0x1.111064p-7f, 0x1.6d4334p-10f, 0x1.a17bb6p-13f};
     static constexpr float shift = 0x1.8p23f, ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f, log2_e = 0x1.715476p+0f;
     static constexpr float reach = 127.5f, deepest = 87, negligible = 88;
+    static constexpr int log_terms = 8, log1p_minus_terms = 7; ///< for 46 bits
+    static constexpr double small = 0.25;
 };
 template <>
 struct format<double> {
@@ -27,6 +29,8 @@ struct format<double> {
     static constexpr int mantissa = 52, terms = 14, offset = 300;
     static constexpr double shift = 0x1.8p52, ln2_high = 0x1.62e42feep-1, ln2_low = 0x1.a39ef35793c76p-33, log2_e = 0x1.71547652b82fep+0;
     static constexpr double reach = 914, deepest = 700, negligible = 708;
+    static constexpr int log_terms = 11, log1p_minus_terms = 18;
+    static constexpr double small = 0.5; ///< z up to which log1p_minus is used
 };
 
 /// 1/k!
@@ -105,15 +109,14 @@ struct curve {
     }
 };
 
-// What a row needs once, in double.
+// What a row needs once, in double: with the digits that numbers of type A can use.
 
-/// 1/x, x normal.
+/// 1/x, x normal: y (1 + error + error^2), of a y of 20 bits.
 __device__ __forceinline__ double inverse(double x) {
     double y;
     asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(y) : "d"(x));
-#pragma unroll
-    for (int step = 0; step != 3; ++step) y = fma(y, fma(-x, y, 1.0), y);
-    return y;
+    const double error = fma(-x, y, 1.0);
+    return fma(y, fma(error, error, error), y);
 }
 
 /// a/b, b normal: without the slow path of a division, which is a call.
@@ -123,32 +126,36 @@ __device__ __forceinline__ double quotient(double a, double b) {
 }
 
 /// log(high + low), high > 0 and normal, low at most a few units in the last place of high.
+template <class A>
 __device__ inline double log(double high, double low) {
     const double correction = low * inverse(high);
     const std::int64_t bits = bits_of(high), e = (bits - bits_of(0x1.6a09e667f3bcdp-1)) >> 52;
     const double m = number_of_bits(bits - (e << 52)), k = static_cast<double>(static_cast<int>(e));
     const double f = m - 1, s = f * inverse(2 + f), s2 = s * s, half = 0.5 * f * f;
-    double r = 0;
+    double sum = 0;
 #pragma unroll
-    for (int j = 11; j != 0; --j) r = s2 * (r + 2.0 / (2 * j + 1));
+    for (int j = format<A>::log_terms; j != 0; --j) sum = fma(s2, sum, 2.0 / (2 * j + 1));
+    const double r = s2 * sum;
     const double low_part = fma(k, format<double>::ln2_low, correction);
     return fma(k, format<double>::ln2_high, -((half - fma(s, half + r, low_part)) - f));
 }
 
 /// log(1 + z), z > -1; infinity and NaN stay.
+template <class A>
 __device__ inline double log1p(double z) {
     if (!(z < infinity<double>)) return z;
     if (magnitude(z) < 0x1p-54) return z;
     const double sum = 1 + z;
-    return log(sum, magnitude(z) < 1 ? z - (sum - 1) : 1 - (sum - z));
+    return log<A>(sum, magnitude(z) < 1 ? z - (sum - 1) : 1 - (sum - z));
 }
 
-/// log1p(z) - z, |z| <= 1/2: log1p(z) = 2 atanh(r), r = z / (2 + z), with the terms that cancel taken out of the series.
+/// log1p(z) - z, |z| at most `small`: log1p(z) = 2 atanh(r), r = z / (2 + z), with the terms that cancel taken out of the series.
+template <class A>
 __device__ inline double log1p_minus(double z) {
     const double r = z * inverse(2 + z), r2 = r * r;
     double sum = 0;
 #pragma unroll
-    for (int k = 17; k != -1; --k) sum = fma(r2, sum, 1.0 / (2 * k + 3));
+    for (int k = format<A>::log1p_minus_terms - 1; k != -1; --k) sum = fma(r2, sum, 1.0 / (2 * k + 3));
     return r * fma(2 * r2, sum, -z);
 }
 

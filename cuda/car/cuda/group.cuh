@@ -25,6 +25,7 @@ struct peak {
         bad = value == infinity<A> ? 1 : value == value ? 0 : 2;
         if (bad != 0) value = 0;
     }
+    __device__ bool is_number() const { return bad == 0 && column != 0x7fffffff; }
     __device__ void merge(const peak& other) {
         bad |= other.bad;
         if (other.value > value || (other.value == value && other.column < column)) {
@@ -34,8 +35,14 @@ struct peak {
     }
 };
 
+/// Words of a value that are passed to other threads: all, unless it says otherwise.
 template <class Value>
-inline constexpr int words_of = static_cast<int>(sizeof(Value) / sizeof(int));
+inline constexpr int words_of = [] {
+    if constexpr (requires { Value::words; })
+        return Value::words;
+    else
+        return static_cast<int>(sizeof(Value) / sizeof(int));
+}();
 
 template <class Value>
 __device__ __forceinline__ Value from_lane(const Value& value, int distance) {

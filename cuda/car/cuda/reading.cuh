@@ -12,7 +12,7 @@ template <class T>
 struct as_given {
     using number = term_of<T>;
     static constexpr kernels has = kernels::all;
-    static constexpr bool is_plain = true;
+    static constexpr bool is_plain = true, has_quick_rows = sizeof(number) == sizeof(float);
 
     __device__ number p(number x) const { return x; }
     __device__ number c(number x) const { return x; }
@@ -29,7 +29,7 @@ template <class T>
 struct as_asked {
     using number = double;
     static constexpr kernels has = kernels::streamed;
-    static constexpr bool is_plain = false;
+    static constexpr bool is_plain = false, has_quick_rows = false;
 
     double scale, rate, strength, smoothing; ///< rate: of tanh, 0 where there is no softcap
     bool against_label, accumulates;
@@ -64,7 +64,6 @@ template <class Row, class How>
 struct asked_row {
     const Row& row;
     const How& how;
-    static constexpr bool keeps = false;
     static constexpr int neighbours = Row::neighbours;
 
     template <class F>

@@ -10,7 +10,7 @@ namespace car::inline CAR_ABI::kernel::device_row {
 
 /// In memory, read again in every pass.
 template <class T, int Vector>
-struct streamed_row : row_base<T, Vector> {
+struct streamed_row : row_base<T, Vector>, recomputed<streamed_row<T, Vector>> {
     template <class Operation, class Group>
     __device__ streamed_row(const Operation& operation, const Group& group, std::int64_t i, bool inside, unsigned char*)
         : row_base<T, Vector>(operation, group, i, inside) {}
@@ -39,11 +39,21 @@ __device__ streamed_row<T, 1> in_memory(const row_base<T, Vector>& row) {
     return streamed_row<T, 1>(row);
 }
 
+/// A row from the beginning, where it has not been solved.
+template <class T, int Vector, class Operation, class Group>
+__device__ streamed_row<T, 1> anew(const row_base<T, Vector>&, const Operation& operation, const Group& group, std::int64_t i,
+                                   bool inside) {
+    return {operation, group, i, inside, nullptr};
+}
+
 /// In registers: `Packs` accesses of each thread to each matrix. What is past the end is a masked class.
 template <class T, int Vector, int Packs>
 class register_row : public row_base<T, Vector> {
+    using A = term_of<T>;
+
     pack<T, Vector> p_[Packs], c_[Packs];
-    mutable element<term_of<T>> kept_[Packs * Vector];
+    mutable weighed_column<A> weighed_[Packs * Vector];
+    mutable element<A> bent_[Packs * Vector];
 
     __device__ int column(int i) const { return (i * this->size + this->rank) * Vector; }
 
@@ -69,30 +79,42 @@ class register_row : public row_base<T, Vector> {
         for (int j = 0; j != Packs; ++j)
             if (column(j) < this->cols) write_pack(this->at, column(j), p_[j], c_[j], f);
     }
-    static constexpr bool keeps = sizeof(T) < 8; // of doubles it would not fit
     static constexpr int neighbours = Packs * Vector;
     static constexpr int most_threads = most_in_registers;
-    template <class F>
-    __device__ void visit_kept(F f) const {
+
+    // As recomputed, with what is found of a column kept.
+    template <class Weigh, class F>
+    __device__ void weighed(const Weigh& weigh, F f) const {
 #pragma unroll
-        for (int j = 0; j != Packs; ++j)
-#pragma unroll
-            for (int v = 0; v != Vector; ++v) f(column(j) + v, widen(p_[j].values[v]), widen(c_[j].values[v]), kept_[j * Vector + v]);
+        for (int i = 0; i != neighbours; ++i) {
+            const int j = i / Vector, v = i % Vector;
+            f(column(j) + v, weighed_[i] = weigh(widen(p_[j].values[v]), widen(c_[j].values[v])));
+        }
     }
-    template <class F>
-    __device__ void write_kept(F f) const {
+    template <class Weigh, class Bend, class F>
+    __device__ void bent(const Weigh&, const Bend& bend, F f) const {
+#pragma unroll
+        for (int i = 0; i != neighbours; ++i) f(weighed_[i], bent_[i] = bend(weighed_[i]));
+    }
+    template <class Weigh, class Bend, class F>
+    __device__ void write_bent(const Weigh&, const Bend&, F f) const {
 #pragma unroll
         for (int j = 0; j != Packs; ++j) {
-            int v = 0;
-            const auto of_kept = [&](int, auto, auto) { return f(kept_[j * Vector + v++]); };
-            if (column(j) < this->cols) write_pack(this->at, column(j), p_[j], c_[j], of_kept);
+            int i = j * Vector;
+            const auto of_bent = [&](int, auto, auto) { return f(bent_[i++]); };
+            if (column(j) < this->cols) write_pack(this->at, column(j), p_[j], c_[j], of_bent);
         }
     }
 };
 
-/// In shared memory, where each thread finds again what it put there.
+/// In shared memory, where each thread finds again what it put there. Of floats, what a quick pass finds takes the place of p and c: a row
+/// that is read afterwards is read from memory.
 template <class T, int Vector>
-class shared_row : public row_base<T, Vector> {
+class shared_row : public row_base<T, Vector>, recomputed<shared_row<T, Vector>> {
+    using base = recomputed<shared_row<T, Vector>>;
+    static constexpr bool has_room = std::is_same_v<T, float>;
+    friend base;
+
     pack<T, Vector>* kept_; ///< p and c of this thread's packs by turns
 
     template <class F>
@@ -106,25 +128,75 @@ class shared_row : public row_base<T, Vector> {
     template <class Operation, class Group>
     __device__ shared_row(const Operation& operation, const Group& group, std::int64_t i, bool inside, unsigned char* shared)
         : row_base<T, Vector>(operation, group, i, inside), kept_(reinterpret_cast<pack<T, Vector>*>(shared) + threadIdx.x) {
-        each([&](int k, pack<T, Vector>& p, pack<T, Vector>& c) {
-            p = this->factual(k);
-            c = this->counterfactual(k);
-        });
+        constexpr int at_once = 4; // accesses under way
+        const int step = this->size * Vector;
+        pack<T, Vector>* at = kept_;
+#pragma unroll 1
+        for (int k = this->rank * Vector; k < this->cols; k += at_once * step, at += at_once * 2 * blockDim.x) {
+            pack<T, Vector> p[at_once], c[at_once];
+#pragma unroll
+            for (int j = 0; j != at_once; ++j)
+                if (k + j * step < this->cols) {
+                    p[j] = this->factual(k + j * step);
+                    c[j] = this->counterfactual(k + j * step);
+                }
+#pragma unroll
+            for (int j = 0; j != at_once; ++j)
+                if (k + j * step < this->cols) {
+                    at[j * 2 * blockDim.x] = p[j];
+                    at[(j * 2 + 1) * blockDim.x] = c[j];
+                }
+        }
     }
     template <class F>
     __device__ void visit(F f) const {
-        each([&](int k, const pack<T, Vector>& p, const pack<T, Vector>& c) { visit_pack(k, p, c, f); });
+        each([&](int k, pack<T, Vector> p, pack<T, Vector> c) { visit_pack(k, p, c, f); });
     }
     template <class F>
     __device__ void write(F f) const {
-        each([&](int k, const pack<T, Vector>& p, const pack<T, Vector>& c) { write_pack(this->at, k, p, c, f); });
+        each([&](int k, pack<T, Vector> p, pack<T, Vector> c) { write_pack(this->at, k, p, c, f); });
+    }
+    template <class Weigh, class F>
+    __device__ void weighed(const Weigh& weigh, F f) const {
+        if constexpr (!has_room)
+            base::weighed(weigh, f);
+        else
+            each([&](int k, pack<T, Vector>& kept_p, pack<T, Vector>& kept_c) {
+                pack<T, Vector> e = kept_p, c = kept_c;
+#pragma unroll
+                for (int j = 0; j != Vector; ++j) {
+                    const auto found = weigh(e.values[j], c.values[j]);
+                    e.values[j] = found.e;
+                    c.values[j] = found.c;
+                    f(k + j, found);
+                }
+                kept_p = e;
+                kept_c = c;
+            });
+    }
+    template <class Weigh, class Bend, class F>
+    __device__ void bent(const Weigh& weigh, const Bend& bend, F f) const {
+        if constexpr (!has_room)
+            base::bent(weigh, bend, f);
+        else
+            visit([&](int, T e, T c) {
+                const weighed_column<T> found{e, c};
+                f(found, bend(found));
+            });
+    }
+    template <class Weigh, class Bend, class F>
+    __device__ void write_bent(const Weigh& weigh, const Bend& bend, F f) const {
+        if constexpr (!has_room)
+            base::write_bent(weigh, bend, f);
+        else
+            write([&](int, T e, T c) { return f(bend(weighed_column<T>{e, c})); });
     }
 };
 
 /// A thread's whole row in shared memory. The rows of a block lie one after the other, here as in memory: they come and go in accesses
 /// of 16 bytes, whatever their length is.
 template <class T>
-class tiny_row : public row_base<T, 1> {
+class tiny_row : public row_base<T, 1>, public recomputed<tiny_row<T>> {
     static constexpr int vector = 16 / sizeof(T);
     row_pointers<T> block_; ///< of the block's first row
     T *p_, *c_;
@@ -177,6 +249,10 @@ class tiny_row : public row_base<T, 1> {
 /// Its outputs are where its inputs are.
 template <class T>
 __device__ const tiny_row<T>& in_memory(const tiny_row<T>& row) {
+    return row;
+}
+template <class T, class Operation, class Group>
+__device__ const tiny_row<T>& anew(const tiny_row<T>& row, const Operation&, const Group&, std::int64_t, bool) {
     return row;
 }
 

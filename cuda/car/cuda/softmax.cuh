@@ -60,10 +60,10 @@ struct log_sum {
         group.reduce(rest);
     }
 
-    __device__ bool is_defined() const { return !top.bad && top.column != 0x7fffffff; }
+    __device__ bool is_defined() const { return top.is_number(); }
     __device__ double sum() const { return rest.value() + static_cast<double>(at_top); }
     /// log(sum of exp(logit - the largest logit)), with all digits of a sure row.
-    __device__ double value() const { return log1p(rest.value() * inverse(static_cast<double>(at_top))); }
+    __device__ double value() const { return log1p<A>(rest.value() * inverse(static_cast<double>(at_top))); }
 
   private:
     template <class Row, class Group, class Logit>
@@ -84,6 +84,7 @@ struct softmax_rows {
     using storage = T;
     using A = term_of<T>;
     static constexpr kernels has = kernels::few;
+    static constexpr bool is_light = false;
 
     rows_of<const T> p, c;
     rows_of<T> y;
@@ -132,6 +133,7 @@ struct softmax_vjp_rows {
     using storage = T;
     using A = term_of<T>;
     static constexpr kernels has = kernels::few;
+    static constexpr bool is_light = false;
 
     rows_of<const T> y, upstream;
     rows_of<T> grad_p, grad_c;

@@ -51,6 +51,15 @@ struct two_sums {
     }
 };
 
+template <class A, class Row, class Group>
+__device__ peak<A> peak_of(const Row& row, Group& group) {
+    peak<A> found;
+    row.visit([&](int k, A p, A) { found.add(p, k); });
+    found.close();
+    group.reduce(found);
+    return found;
+}
+
 /// The first two passes: the maximum, the sum and where c lies.
 template <class A>
 struct measured {
@@ -61,14 +70,13 @@ struct measured {
 
     /// c_at(k) is the c of any column of the row.
     template <class Row, class Group>
-    __device__ measured(const Row& row, Group& group, const auto& c_at) : top(peak_of(row, group)), exponential(safe(top)) {
+    __device__ measured(const Row& row, Group& group, const auto& c_at) : top(peak_of<A>(row, group)), exponential(safe(top)) {
         at_top = exponential(safe(top));
         const A origin = is_defined() ? c_at(top.column) : A(0);
         grouped<A, at_most<2, Row>> rest; // of a sure row it is the cross-entropy, which has a rounding to spare
         A drift = 0;
-        visit_kept(row, [&](int k, A p, A c, element<A>& kept) {
+        row.visit([&](int k, A p, A c) {
             const A e = exponential(p);
-            kept = {e, 0, 0, 0};
             rest.add_term(k == top.column ? A(0) : e);
             drift = fma(e, exponential.reaches(p) ? c - origin : A(0), drift);
             sums.highest = larger(sums.highest, p - c);
@@ -81,21 +89,13 @@ struct measured {
     }
     A centre;
 
-    __device__ bool is_defined() const { return !top.bad && top.column != 0x7fffffff; }
+    __device__ bool is_defined() const { return top.is_number(); }
     __device__ double sum() const { return sums.rest.value() + static_cast<double>(at_top); }
     /// log(sum of exp(p - max)), with all digits of a sure row.
-    __device__ double log_sum() const { return log1p(sums.rest.value() * inverse(static_cast<double>(at_top))); }
+    __device__ double log_sum() const { return log1p<A>(sums.rest.value() * inverse(static_cast<double>(at_top))); }
 
   private:
-    static __device__ A safe(const peak<A>& found) { return found.bad || found.column == 0x7fffffff ? A(0) : found.value; }
-    template <class Row, class Group>
-    static __device__ peak<A> peak_of(const Row& row, Group& group) {
-        peak<A> found;
-        row.visit([&](int k, A p, A) { found.add(p, k); });
-        found.close();
-        group.reduce(found);
-        return found;
-    }
+    static __device__ A safe(const peak<A>& found) { return found.is_number() ? found.value : A(0); }
 };
 
 } // namespace car::inline CAR_ABI::kernel::device_row

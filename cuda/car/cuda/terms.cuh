@@ -32,7 +32,7 @@ struct narrow_terms {
 struct row_terms : narrow_terms {
     double sum = 1;
     bool wide = false, deep = false, finite = true; ///< deep: some columns are `careful`; finite: c is, wherever it counts
-    double log_sum_y = 0, sum_y = 1;                ///< of exp(p - c - highest), of a wide row; the sum in units of its own
+    double top_y = 0, log_sum_y = 0, sum_y = 1;     ///< of p - c and exp(p - c - top_y), of a wide row; the sum in units of its own
 
     __device__ bool is_plain() const { return !wide && !deep; }
 };
@@ -48,9 +48,9 @@ struct centred {
     __device__ __forceinline__ split<A> distance(A p, A c) const {
         return two_sum(exponential.reaches(p) ? c : centre, -centre); // the c of a masked class may be anything
     }
-    __device__ __forceinline__ element<A> operator()(A p, A c) const { return (*this)(p, c, exponential(p)); }
-    __device__ __forceinline__ element<A> operator()(A p, A c, A e) const {
+    __device__ __forceinline__ element<A> operator()(A p, A c) const {
         using f = format<A>;
+        const A e = exponential(p);
         const split<A> x = distance(p, c);
         const A near = smaller(larger(x.high, -f::deepest), f::deepest);
         const curve<A> at(near, x.low);
@@ -121,34 +121,32 @@ __device__ bool outgrows(const Row& row, Group& group, const measured<A>& whole)
     return found.bits != 0;
 }
 
-/// `Kept`: what is found of each column is kept, where the row has a place for it.
-template <class A, bool Kept, class Row, class Group, class Column>
+/// From R, D and U.
+template <class A>
+__device__ inline narrow_terms narrow_terms_of(double sum, double log_sum, double whole_drift, double whole_excess) {
+    narrow_terms found;
+    found.log_sum = log_sum;
+    const double one_over = inverse(sum), excess = whole_excess * one_over, drift = whole_drift * one_over, z = excess - drift;
+    found.mean = drift;
+    found.shift = log1p<A>(z);
+    found.divergence = magnitude(z) < format<A>::small ? excess + log1p_minus<A>(z) : drift + found.shift;
+    found.slope = inverse(1 + z);
+    found.fall = -z * found.slope;
+    found.level = (found.fall + found.shift) - found.divergence;
+    return found;
+}
+
+template <class A, class Row, class Group, class Column>
 __device__ narrow_terms finish_narrow(const Row& row, Group& group, const measured<A>& whole, const Column& column) {
     grouped<A, at_most<4, Row>> drifts, excesses;
-    visit_kept(row, [&](int, A p, A c, element<A>& kept) {
-        element<A> k;
-        if constexpr (Kept && Row::keeps)
-            kept = k = column(p, c, kept.e);
-        else
-            k = column(p, c);
+    row.visit([&](int, A p, A c) {
+        const element<A> k = column(p, c);
         drifts.add_term(k.drift);
         excesses.add_term(k.excess);
     });
     two_sums<A> sums{drifts.whole(), excesses.whole()}; // D, U
     group.reduce(sums);
-    return group.once([&] {
-        narrow_terms found;
-        found.log_sum = whole.log_sum();
-        const double one_over = inverse(whole.sum()), excess = sums.second.value() * one_over, drift = sums.first.value() * one_over;
-        const double z = excess - drift;
-        found.mean = drift;
-        found.shift = log1p(z);
-        found.divergence = magnitude(z) < 0.5 ? excess + log1p_minus(z) : drift + found.shift;
-        found.slope = inverse(1 + z);
-        found.fall = -z * found.slope;
-        found.level = (found.fall + found.shift) - found.divergence;
-        return found;
-    });
+    return group.once([&] { return narrow_terms_of<A>(whole.sum(), whole.log_sum(), sums.first.value(), sums.second.value()); });
 }
 
 template <class A, class Row, class Group>
@@ -165,7 +163,8 @@ __device__ void finish_wide(const Row& row, Group& group, const measured<A>& who
     group.reduce(sum);
     if (!terms.finite) return;
     terms.mean = drift.value * inverse(terms.sum);
-    terms.log_sum_y = log1p(sum.value * inverse(static_cast<double>(other(whole.sums.highest))) - 1);
+    terms.top_y = static_cast<double>(whole.sums.highest);
+    terms.log_sum_y = log1p<A>(sum.value * inverse(static_cast<double>(other(whole.sums.highest))) - 1);
     compensated<double> total;
     for (const double part : {static_cast<double>(whole.sums.highest), -static_cast<double>(whole.top.value),
                               static_cast<double>(whole.centre), terms.mean, terms.log_sum_y, -terms.log_sum})
@@ -200,11 +199,11 @@ __device__ row_terms finish(const Row& row, Group& group, measured<A>& whole, bo
     terms.wide = !(top <= 30) || !terms.finite;
     terms.deep = !terms.wide && low && counts;
     // Rows that share a warp take each way together, and each keeps what is its own; the common way is taken by all.
-    const narrow_terms common = finish_narrow<A, true>(row, group, whole, centred<A>{whole.exponential, whole.centre});
+    const narrow_terms common = finish_narrow<A>(row, group, whole, centred<A>{whole.exponential, whole.centre});
     terms.log_sum = common.log_sum;
     if (terms.is_plain()) static_cast<narrow_terms&>(terms) = common;
     if (group.any(terms.deep)) {
-        const narrow_terms found = finish_narrow<A, false>(in_memory(row), rare, whole, careful<A>(whole, terms));
+        const narrow_terms found = finish_narrow<A>(in_memory(row), rare, whole, careful<A>(whole, terms));
         if (terms.deep) static_cast<narrow_terms&>(terms) = found;
     }
     if (group.any(terms.wide)) {

@@ -110,7 +110,7 @@ cudaError_t start(const void* f, dim3 grid, dim3 block, void** arguments, std::s
         if (threads == 0 || grid.x == 0 || grid.y == 0 || grid.z == 0)
             return refuse_launch(*k, cudaErrorInvalidConfiguration, "of nothing");
         if (threads > threads_of_block || block.z > 64)
-            return refuse_launch(*k, cudaErrorInvalidConfiguration, std::to_string(threads) + " threads of a block");
+            return refuse_launch(*k, cudaErrorInvalidValue, std::to_string(threads) + " threads of a block");
         if (threads > kernel.max_threads)
             return refuse_launch(*k, cudaErrorLaunchFailure,
                                  std::to_string(threads) + " threads of a block, of which __launch_bounds__ says " +

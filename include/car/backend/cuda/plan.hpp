@@ -37,7 +37,7 @@ struct plan {
 };
 
 inline constexpr int most_threads = 512;      ///< of a block, for one row
-inline constexpr int most_in_registers = 256; ///< of those, where the row is in registers: 255 of them for each thread
+inline constexpr int most_in_registers = 128; ///< of those, where the row is in registers: 128 of them for each thread
 inline constexpr int most_with_options = 384; ///< of a block, where options are: 168 registers for each thread
 inline constexpr int unasked = 47 * 1024;     ///< bytes of dynamic shared memory that a block has without opt-in
 inline constexpr int scratch = 4 * 1024;      ///< bytes of shared memory that reductions use, and the system
@@ -67,12 +67,17 @@ constexpr plan choose(int width, std::ptrdiff_t cols, bool contiguous, bool alig
         const int threads = static_cast<int>((cols + 32 * elements - 1) / (32 * elements)) * 32;
         return in_registers(threads, threads);
     }
-    for (int blocks = 1; blocks <= (aligned && device.major >= 9 ? 8 : 1); blocks *= 2) {
-        const std::ptrdiff_t across = static_cast<std::ptrdiff_t>(blocks) * most_threads * vector;
-        const std::ptrdiff_t bytes = (cols + across - 1) / across * most_threads * vector * width * 2;
-        if (bytes + scratch <= device.shared_per_block)
-            return {blocks == 1 ? tier::shared : tier::cluster, vector, 1, most_threads, most_threads, blocks, static_cast<int>(bytes)};
-    }
+    // While one block reads, another computes: three rows' parts are to fit into a multiprocessor, or two, or one. What a thread does once
+    // for its row is as much as it does for 16 elements, so the threads are few.
+    const int most_blocks = aligned && device.major >= 9 ? 8 : 1;
+    for (int blocks = 1; blocks <= most_blocks; blocks *= 2)
+        for (int threads = 128; threads <= (blocks == most_blocks ? most_threads : 128); threads *= 2) {
+            const std::ptrdiff_t across = static_cast<std::ptrdiff_t>(blocks) * threads * vector;
+            const std::ptrdiff_t bytes = (cols + across - 1) / across * threads * vector * width * 2;
+            const int together = threads == 128 ? 3 : most_threads / threads;
+            if (together * (bytes + scratch) <= device.shared_per_block)
+                return {blocks == 1 ? tier::shared : tier::cluster, vector, 1, threads, threads, blocks, static_cast<int>(bytes)};
+        }
     return {tier::streamed, vector, 1, most_threads, most_threads, 1, 0};
 }
 
