@@ -353,7 +353,8 @@ TEST_CASE_TEMPLATE("special values stay in their row", T, float, double, car::bf
                 auto rows = with([&](auto row) { row.c(4) = c; });
                 const row_of<T> row{rows, 2};
                 // By a kernel that most rows do not need: each is within 4 u.
-                CHECK(std::abs(rows.cross_entropy[2] - clean.cross_entropy[2]) <= 8 * types::u<car::term_of<T>> * std::abs(clean.cross_entropy[2]));
+                CHECK(std::abs(rows.cross_entropy[2] - clean.cross_entropy[2]) <=
+                      8 * types::u<car::term_of<T>> * std::abs(clean.cross_entropy[2]));
                 CHECK(std::isnan(row.dp(0)));
                 CHECK(std::isnan(row.dc(0)));
                 CHECK((std::isnan(static_cast<double>(c)) ? std::isnan(rows.divergence[2]) : rows.divergence[2] == inf));

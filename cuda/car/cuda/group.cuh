@@ -80,6 +80,7 @@ __device__ __forceinline__ void merge_warp(peak<float>& value) {
 template <int Threads>
 struct lanes {
     static constexpr int scratch_bytes = 0, most_threads = 128;
+    static constexpr int resident_threads = Threads == 8 ? 384 : 512; ///< that a multiprocessor has registers for, where rows are there
 
     __device__ explicit lanes(unsigned char*) {}
     __device__ int size() const { return Threads; }
@@ -111,7 +112,7 @@ struct launched_threads;
 
 /// A block for each row.
 struct whole_block {
-    static constexpr int slot = 64, scratch_bytes = 32 * slot, most_threads = device_row::most_threads;
+    static constexpr int slot = 64, scratch_bytes = 32 * slot, most_threads = device_row::most_threads, resident_threads = 512;
     unsigned char* scratch;
 
     __device__ explicit whole_block(unsigned char* shared) : scratch(shared) {}

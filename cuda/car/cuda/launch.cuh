@@ -22,14 +22,16 @@ enum class kernels { all, few, streamed };
 template <class Row, class Group>
 inline constexpr int threads_of = Row::most_threads < Group::most_threads ? Row::most_threads : Group::most_threads;
 
-/// Blocks that a multiprocessor must have registers for: of 512 threads where rows are in registers, if the operation can do with few. Elsewhere
-/// one is enough: asked for less, ptxas saves registers by spilling.
+/// Blocks that a multiprocessor must have registers for: many where rows are in registers, if the operation can do with few. Elsewhere one
+/// is enough: asked for less, ptxas saves registers by spilling.
 template <class Operation, class Row, class Group>
-inline constexpr int blocks_of =
-    Operation::is_light && Row::most_threads == most_in_registers ? most_threads / threads_of<Row, Group> : 1;
+constexpr int blocks_of() {
+    if (!Operation::is_light || Row::most_threads != most_in_registers) return 1;
+    return Group::resident_threads / threads_of<Row, Group>;
+}
 
 template <class Operation, class Row, class Group>
-__global__ void __launch_bounds__(threads_of<Row, Group>, blocks_of<Operation, Row, Group>) run_rows(const Operation operation) {
+__global__ void __launch_bounds__(threads_of<Row, Group>, blocks_of<Operation, Row, Group>()) run_rows(const Operation operation) {
     __shared__ alignas(16) unsigned char scratch[Group::scratch_bytes == 0 ? 1 : Group::scratch_bytes];
     extern __shared__ __align__(16) unsigned char dynamic[];
     Group group(scratch);

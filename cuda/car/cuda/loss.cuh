@@ -60,9 +60,7 @@ struct row_slopes {
     A share, owed; ///< owed: d CE of the label's column, which is minus the sum of the others
     double factor; ///< of the row
 
-    __device__ __forceinline__ pair_of<A> operator()(const element<A>& k) const {
-        return {rules.p.to_p(k, share), rules.c.to_c(k, share)};
-    }
+    __device__ __forceinline__ pair_of<A> operator()(const element<A>& k) const { return {rules.p.to_p(k, share), rules.c.to_c(k, share)}; }
     /// Without what is owed.
     __device__ __forceinline__ pair_of<A> of_label(const element<A>& k) const {
         return {at_label.p.to_p(k, share), at_label.c.to_c(k, share)};
@@ -121,10 +119,7 @@ struct loss_rows {
     /// What a row that counts comes to. Of a wide row the softmax of p - c has a maximum of its own.
     __device__ row_values values_of(const wanted& of, const peak<A>& top, const row_terms& terms, A centre) const {
         row_values values;
-        values.what = of.label < 0       ? fault::bad_label
-                      : top.bad          ? fault::not_finite
-                      : !top.is_number() ? fault::masked_row
-                                         : fault::none;
+        values.what = of.label < 0 ? fault::bad_label : top.bad ? fault::not_finite : !top.is_number() ? fault::masked_row : fault::none;
         values.predicted = top.column;
         values.cross_entropy = (static_cast<double>(top.value) - static_cast<double>(of.p_label)) + terms.log_sum;
         values.lse_p = static_cast<double>(top.value) + terms.log_sum;
@@ -135,8 +130,7 @@ struct loss_rows {
         return values;
     }
     __device__ void put(const wanted& of, const row_values& values) const {
-        call.put(of.i, of.weight, values,
-                 of.weight != 0 && values.what != fault::bad_label && values.predicted == of.label);
+        call.put(of.i, of.weight, values, of.weight != 0 && values.what != fault::bad_label && values.predicted == of.label);
     }
     /// `alpha`: of KL(P || Y); `kept`: of the label; `e_label`: its exponential; `rest`: of all but the maximum.
     __device__ row_slopes<A> slopes_of(const wanted& of, const row_values& values, const row_terms& terms, double alpha, double kept,
@@ -219,8 +213,7 @@ struct loss_rows {
             return;
         }
         const double alpha = against_label ? 0 : call.alpha;
-        const row_slopes<A> slopes =
-            slopes_of(of, values, terms, alpha, kept, whole.exponential(of.p_label), whole.sums.rest.value());
+        const row_slopes<A> slopes = slopes_of(of, values, terms, alpha, kept, whole.exponential(of.p_label), whole.sums.rest.value());
         const auto write = [&](const auto& row, const auto& column) {
             row.write([&](int k, A p, A c) {
                 if constexpr (How::is_plain) {

@@ -120,9 +120,8 @@ struct quick_row {
         holds = top.is_number() && magnitude(max()) <= static_cast<float>(simd_row::largest_logit);
         bend.centre = static_cast<float>(static_cast<double>(weigh.instead) + static_cast<double>(sums.drift) * inverse(terms.sum));
         const bent_sums found = bent(row, group);
-        static_cast<narrow_terms&>(terms) = group.once([&] {
-            return narrow_terms_of<float>(terms.sum, log1p<float>(rest * inverse(at_top)), found.drift, found.excess);
-        });
+        static_cast<narrow_terms&>(terms) =
+            group.once([&] { return narrow_terms_of<float>(terms.sum, log1p<float>(rest * inverse(at_top)), found.drift, found.excess); });
         holds = holds && is_within(found);
     }
 
