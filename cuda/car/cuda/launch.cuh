@@ -10,9 +10,9 @@
 
 #include <type_traits> // std::is_same_v
 
-// An operation says what to do with a row: `rows`, `cols`, the kernels it `has`, `row(i)` with the pointers of row i, and (row, group, i,
-// inside), which is called by all threads of a group; those with `inside` false have no row, and no element, but take part in every
-// reduction.
+// An operation says what to do with a row: `rows`, `cols`, the kernels it `has`, whether it `is_light` on registers, `row(i)` with the
+// pointers of row i, and (row, group, i, inside), which is called by all threads of a group; those with `inside` false have no row, and no
+// element, but take part in every reduction.
 namespace car::inline CAR_ABI::kernel::device_row {
 
 /// Which kernels an operation has: of every tier; none for tiny rows or clusters; of rows read again in every pass, by any number of
