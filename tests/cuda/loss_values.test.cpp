@@ -447,6 +447,19 @@ TEST_CASE("a row has the same bits in any batch, place and order, whatever ex2 a
     }
 }
 
+TEST_CASE("the slope of a sure label is minus what the others have") {
+    for (const std::size_t classes : {2u, 40u, 400u, 4000u}) {
+        auto rows = some_rows<float>(classes, 1);
+        const row_of<float> row{rows, 0};
+        for (std::size_t k = 0; k != classes; ++k) row.p(k) = k == 0 ? 60.0f : 0.0f, row.c(k) = 0;
+        rows.labels[0] = 0;
+        run(rows);
+        const number others = static_cast<number>(classes - 1) * std::exp(number(-60)), want = -others / (1 + others);
+        CAPTURE(classes);
+        CHECK(std::abs(static_cast<number>(row.dp(0)) - want) <= 8 * types::u<float> * -want);
+    }
+}
+
 TEST_CASE("differences of logits whose power of two is no longer exact in float") {
     for (const std::size_t classes : {2u, 40u, 400u, 4000u}) {
         auto rows = some_rows<float>(classes, 1);
