@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "row.cuh" // where rows live
+#include "shared.cuh" // where rows live
 
 #include <car/backend.hpp>             // cuda_backend
 #include <car/backend/cuda/plan.hpp>   // choose

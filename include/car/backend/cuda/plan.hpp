@@ -37,7 +37,7 @@ struct plan {
 };
 
 inline constexpr int most_threads = 512;      ///< of a block, for one row
-inline constexpr int most_in_registers = 128; ///< of those, where the row is in registers: 128 of them for each thread
+inline constexpr int most_in_registers = 128; ///< of those, where the row is in registers
 inline constexpr int most_with_options = 384; ///< of a block, where options are: 168 registers for each thread
 inline constexpr int unasked = 47 * 1024;     ///< bytes of dynamic shared memory that a block has without opt-in
 inline constexpr int scratch = 4 * 1024;      ///< bytes of shared memory that reductions use, and the system
@@ -68,7 +68,7 @@ constexpr plan choose(int width, std::ptrdiff_t cols, bool contiguous, bool alig
         return in_registers(threads, threads);
     }
     // While one block reads, another computes: three rows' parts are to fit into a multiprocessor, or two, or one. What a thread does once
-    // for its row is as much as it does for 16 elements, so the threads are few.
+    // for its row is about what it does for 16 elements, so the threads are few.
     const int most_blocks = aligned && device.major >= 9 ? 8 : 1;
     for (int blocks = 1; blocks <= most_blocks; blocks *= 2)
         for (int threads = 128; threads <= (blocks == most_blocks ? most_threads : 128); threads *= 2) {
