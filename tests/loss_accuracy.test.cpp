@@ -351,11 +351,23 @@ TEST_CASE_TEMPLATE("a sure row whose peak is often beyond the first columns: the
         for (T& c : row.c) c /= 4;
         check(row, "sure by 14.5");
     }
-    for (const double part : {0.3, 0.49, 1.45, 2.45, 4.45, 1.55, 3.55}) { // additions to 1 all lose the same part of its last place
-        auto row = cases::make<T>(1025, cases::factual::flat, cases::counterfactual::small, random);
-        for (T& p : row.p) p = static_cast<T>(std::log(2 * part * types::u<T>));
-        row.p[random.below(1025)] = 0;
-        check(row, std::to_string(part) + " of the last place");
-    }
+    worst.check(types::limits<T>::name);
+}
+
+TEST_CASE_TEMPLATE("additions that all lose the same part of a last place, on every backend", T, float, double) {
+    cases::generator random(8);
+    worst_errors worst;
+    for (const std::size_t classes : {9u, 10u, 65u, 1025u})
+        for (const double part : cases::lossy_parts)
+            for (const double far : {0.0, 9.0})
+                for (const double top : {0.0, -6.930, -20.794}) { // exponentials that are all but powers of two
+                    const auto row = cases::make_lossy<T>(classes, part, top, far, random);
+                    for (const setting& s : {settings[0], settings[3], settings[4]}) {
+                        const reference::row want(widen(row.p, 1), widen(row.c, s.strength), row.label);
+                        compare<car::scalar_backend>(row, want, s, car::precision::accurate, worst);
+                        compare<car::eigen_backend>(row, want, s, car::precision::accurate, worst);
+                        compare<car::simd_backend>(row, want, s, car::precision::accurate, worst);
+                    }
+                }
     worst.check(types::limits<T>::name);
 }

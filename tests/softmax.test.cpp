@@ -43,43 +43,52 @@ std::vector<wide> widen(const std::vector<T>& values, double scale = 1) {
 const cases::counterfactual counterfactuals[] = {cases::counterfactual::tiny, cases::counterfactual::normal, cases::counterfactual::huge,
                                                  cases::counterfactual::same, cases::counterfactual::offset};
 
+template <class Run, class T>
+void check(const cases::row<T>& row) {
+    INFO(row.name);
+    const std::size_t classes = row.p.size();
+    const auto n = static_cast<std::ptrdiff_t>(classes);
+    const car::matrix_view<const T> p(row.p.data(), 1, n), c(row.c.data(), 1, n);
+    std::vector<T> y(classes, T(-7)), lse(1, T(-7));
+    const car::matrix_view<T> Y(y.data(), 1, n);
+    const reference::row want(widen(row.p), widen(row.c), row.label);
+
+    bool good = true;
+    car::softmax(Run::on, p, Y);
+    for (std::size_t k = 0; k != classes; ++k) good = good && within(y[k], want.P[k], want.P[k], 4);
+    CHECK(good);
+    car::log_softmax(Run::on, p, Y);
+    for (std::size_t k = 0; k != classes; ++k) {
+        if (reference::masked(want.p[k])) {
+            good = good && y[k] == -std::numeric_limits<T>::infinity();
+            continue;
+        }
+        const wide value = -want.factual.cross_entropy(want.p[k]);
+        good = good && within(y[k], value, reference::magnitude(value), 4);
+    }
+    CHECK(good);
+    car::log_sum_exp(Run::on, p, lse);
+    const wide value = want.factual.max + log1pq(want.factual.rest);
+    CHECK(within(lse[0], value, reference::magnitude(want.factual.max) + reference::magnitude(value), 4));
+    car::corrected_softmax(Run::on, p, c, Y);
+    for (std::size_t k = 0; k != classes; ++k) good = good && within(y[k], want.Y[k], want.Y[k], 4);
+    CHECK(good);
+}
+
 } // namespace
 
 TEST_CASE_TEMPLATE("softmax, log_softmax, log_sum_exp, corrected_softmax against 113-bit arithmetic", Run, EVERY_RUN) {
-    using T = typename Run::T;
     cases::generator random(3);
     for (const std::size_t classes : {1u, 2u, 3u, 10u, 31u, 400u, 1024u, 1025u, 5000u})
         for (const auto f : cases::all_factual)
-            for (const auto g : counterfactuals) {
-                const auto row = cases::make<T>(classes, f, g, random);
-                INFO(row.name);
-                const auto n = static_cast<std::ptrdiff_t>(classes);
-                const car::matrix_view<const T> p(row.p.data(), 1, n), c(row.c.data(), 1, n);
-                std::vector<T> y(classes, T(-7)), lse(1, T(-7));
-                const car::matrix_view<T> Y(y.data(), 1, n);
-                const reference::row want(widen(row.p), widen(row.c), row.label);
+            for (const auto g : counterfactuals) check<Run>(cases::make<typename Run::T>(classes, f, g, random));
+}
 
-                bool good = true;
-                car::softmax(Run::on, p, Y);
-                for (std::size_t k = 0; k != classes; ++k) good = good && within(y[k], want.P[k], want.P[k], 4);
-                CHECK(good);
-                car::log_softmax(Run::on, p, Y);
-                for (std::size_t k = 0; k != classes; ++k) {
-                    if (reference::masked(want.p[k])) {
-                        good = good && y[k] == -std::numeric_limits<T>::infinity();
-                        continue;
-                    }
-                    const wide value = -want.factual.cross_entropy(want.p[k]);
-                    good = good && within(y[k], value, reference::magnitude(value), 4);
-                }
-                CHECK(good);
-                car::log_sum_exp(Run::on, p, lse);
-                const wide value = want.factual.max + log1pq(want.factual.rest);
-                CHECK(within(lse[0], value, reference::magnitude(want.factual.max) + reference::magnitude(value), 4));
-                car::corrected_softmax(Run::on, p, c, Y);
-                for (std::size_t k = 0; k != classes; ++k) good = good && within(y[k], want.Y[k], want.Y[k], 4);
-                CHECK(good);
-            }
+TEST_CASE_TEMPLATE("additions that all lose the same part of a last place", Run, EVERY_RUN) {
+    cases::generator random(8);
+    for (const std::size_t classes : {9u, 10u, 65u, 1025u})
+        for (const double part : cases::lossy_parts)
+            for (const double top : {0.0, -6.930, -20.794}) check<Run>(cases::make_lossy<typename Run::T>(classes, part, top, 0, random));
 }
 
 TEST_CASE_TEMPLATE("temperature and strength", Run, EVERY_RUN) {

@@ -83,6 +83,19 @@ void compare(const device_memory::batch<T>& of, worst_shares& worst) {
     }
 }
 
+template <class T>
+worst_shares measure(const device_memory::batch<T>& rows, bool in_place) {
+    worst_shares worst;
+    device_memory::batch<T> done = rows;
+    done.in_place = in_place;
+    const auto status = done.run();
+    INFO(status.reason);
+    REQUIRE(status.ok());
+    done.p = rows.p, done.c = rows.c;
+    compare(done, worst);
+    return worst;
+}
+
 /// Some of the cases, rows of this length.
 template <class T>
 worst_shares measure(std::size_t classes, car::flow flow, double alpha, std::size_t padding, std::size_t every, bool in_place,
@@ -99,15 +112,7 @@ worst_shares measure(std::size_t classes, car::flow flow, double alpha, std::siz
             const auto row = cases::make<T>(classes, f, g, random);
             if (count++ % every == 0) rows.add(row, static_cast<car::term_of<T>>(count % 2 == 0 ? 1 : -3.5));
         }
-    worst_shares worst;
-    device_memory::batch<T> done = rows;
-    done.in_place = in_place;
-    const auto status = done.run();
-    INFO(status.reason);
-    REQUIRE(status.ok());
-    done.p = rows.p, done.c = rows.c;
-    compare(done, worst);
-    return worst;
+    return measure(rows, in_place);
 }
 
 } // namespace
@@ -141,4 +146,17 @@ TEST_CASE_TEMPLATE("every term and gradient within a rounding where the highest 
     measure<T>(10, car::flow::full, 1, 0, 1, true, highest).check("10 classes");
     measure<T>(300, car::flow::stop_factual, -0.5, 1, 3, false, highest).check("300 classes");
     measure<T>(2000, car::flow::full, 2, 0, 11, true, highest).check("2000 classes");
+}
+
+TEST_CASE_TEMPLATE("additions that all lose the same part of a last place", T, float, double) {
+    cases::generator random(8);
+    for (const std::size_t classes : {9u, 65u, 400u, 9001u}) {
+        CAPTURE(classes);
+        device_memory::batch<T> rows(classes, 0);
+        for (const double part : cases::lossy_parts)
+            for (const double far : {0.0, 9.0})
+                for (const double top : {0.0, -6.930, -20.794})
+                    if (classes < 1000 || (part > 2 && top < -10)) rows.add(cases::make_lossy<T>(classes, part, top, far, random), 1);
+        measure(rows, false).check(types::limits<T>::name);
+    }
 }

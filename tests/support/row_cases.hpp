@@ -83,4 +83,27 @@ row<T> make(std::size_t classes, factual f, counterfactual g, generator& random)
     return made;
 }
 
+/// A class of `top`, then classes whose exponentials are `part` of its exponential's last place, with a c of `far`. Below a top of less
+/// than 0 lies the label of 0, whose CE is what the others add up to. Every addition to the first one loses the same.
+template <class T>
+row<T> make_lossy(std::size_t classes, double part, double top, double far, generator& random) {
+    row<T> made{std::vector<T>(classes), std::vector<T>(classes), random.below(classes), {}};
+    made.name = "C = " + std::to_string(classes) + ", " + std::to_string(part) + " of the last place of exp(" + std::to_string(top) + ')';
+    for (std::size_t k = 0; k != classes; ++k) {
+        made.p[k] = static_cast<T>(top + std::log(2 * part * types::u<T>));
+        made.c[k] = static_cast<T>(far + 0.001 * random.normal());
+    }
+    const std::size_t first = random.below(std::min<std::size_t>(classes, 16));
+    made.p[first] = static_cast<T>(top);
+    made.c[first] = 0;
+    if (top < 0) {
+        made.label = (first + 1) % classes;
+        made.p[made.label] = 0;
+    }
+    return made;
+}
+
+/// 0.3, 0.49: all of an addend is lost; the others: half of the last place, as nearly as may be.
+inline constexpr double lossy_parts[] = {0.3, 0.49, 1.45, 2.45, 4.45, 1.55, 3.55};
+
 } // namespace cases
