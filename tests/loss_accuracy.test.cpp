@@ -354,20 +354,96 @@ TEST_CASE_TEMPLATE("a sure row whose peak is often beyond the first columns: the
     worst.check(types::limits<T>::name);
 }
 
+TEST_CASE_TEMPLATE("c far below its mean, in many classes or in one, and as high as p: the same of the instruction set that runs", T, float,
+                   double, car::bfloat16) {
+    cases::generator random(9);
+    worst_errors worst;
+    const auto check = [&](std::size_t classes, const std::string& name, auto p, auto c) {
+        cases::row<T> row{std::vector<T>(classes), std::vector<T>(classes), random.below(classes), {}};
+        row.name = name + ", C = " + std::to_string(classes);
+        const std::size_t peak = random.below(classes);
+        for (std::size_t k = 0; k != classes; ++k) {
+            row.p[k] = static_cast<T>(p(k == peak));
+            row.c[k] = static_cast<T>(c(static_cast<double>(row.p[k]), k + 1 == classes));
+            if (classes == 401 && k % 3 == 1 && k != peak && k != row.label) { // which may not be read
+                row.p[k] = static_cast<T>(-std::numeric_limits<double>::infinity());
+                row.c[k] = static_cast<T>(k % 2 ? NAN : -1e6);
+            }
+        }
+        for (const setting& s : {settings[0], settings[3], settings[4], settings[5]}) {
+            const double scale = s.logit_scale / s.temperature;
+            const reference::row want(widen(row.p, scale), widen(row.c, scale * s.strength), row.label);
+            for (const auto precision : {car::precision::accurate, car::precision::fast})
+                compare<car::simd_backend>(row, want, s, precision, worst);
+        }
+    };
+    for (const std::size_t classes : {25u, 401u, 1030u, 2500u}) { // pieces of rows too
+        for (const double size : {15.0, 30.0, 100.0, 3000.0})
+            check(
+                classes, "normal numbers times " + std::to_string(size), [&](bool) { return size / 3 * random.normal(); },
+                [&](double, bool) { return size * random.normal(); });
+        for (const double gap : {20.0, 35.0, 55.0, 80.0, 200.0, 1e5})
+            for (const double share : {1.0, 0.9, -0.5})
+                check(
+                    classes, "c = " + std::to_string(share) + " p, sure by " + std::to_string(gap),
+                    [&](bool peak) { return random.normal() + (peak ? gap : 0); },
+                    [&](double p, bool) { return share * p + 0.1 * random.normal(); });
+        for (const double far : {-58.0, -62.0, -90.0, -5e4, -2e6})
+            for (const double size : {0.1, 3.0})
+                check(
+                    classes, "one c of " + std::to_string(far) + ", p times " + std::to_string(size),
+                    [&](bool) { return size * random.normal(); }, [&](double, bool last) { return last ? far : size * random.normal(); });
+    }
+    worst.check(types::limits<T>::name);
+}
+
+TEST_CASE_TEMPLATE("sizes, gaps, tails and offsets at random: the same of the instruction set that runs", T, float, double) {
+    cases::generator random(2);
+    worst_errors worst;
+    for (const std::size_t classes : {25u, 130u, 1025u}) // the last has its peak beyond the first piece at times
+        for (std::size_t repeat = (types::exhaustive() ? 200000 : 2000) / classes; repeat != 0; --repeat) {
+            cases::row<T> row{std::vector<T>(classes), std::vector<T>(classes), random.below(classes), {}};
+            const double size = std::pow(10, random.normal() / 2), gap = 15 * std::abs(random.normal()),
+                         of_c = std::pow(10, random.normal()), offset = random.below(2) == 0 ? 0 : 30 * random.normal();
+            const std::size_t peak = random.below(classes), tail = random.below(3);
+            row.name = "C = " + std::to_string(classes) + ", p of " + std::to_string(size) + ", sure by " + std::to_string(gap) +
+                       ", c of " + std::to_string(of_c) + ", tail " + std::to_string(tail) + ", offset " + std::to_string(offset);
+            for (std::size_t k = 0; k != classes; ++k) {
+                row.p[k] = static_cast<T>(size * random.normal() + (k == peak ? gap : 0));
+                const double n = random.normal();
+                const double c = tail == 0 ? n : tail == 1 ? n * std::exp(2 * random.normal()) : random.below(50) == 0 ? 30 * n : 0.01 * n;
+                row.c[k] = static_cast<T>(offset + of_c * c);
+            }
+            for (const setting& s : {settings[0], settings[2], settings[3], settings[4]}) {
+                const reference::row want(widen(row.p, 1), widen(row.c, s.strength), row.label);
+                compare<car::simd_backend>(row, want, s, car::precision::accurate, worst);
+            }
+        }
+    worst.check(types::limits<T>::name);
+}
+
 TEST_CASE_TEMPLATE("additions that all lose the same part of a last place, on every backend", T, float, double) {
     cases::generator random(8);
     worst_errors worst;
+    const auto check = [&](const cases::row<T>& row) {
+        for (const setting& s : {settings[0], settings[3], settings[4]}) {
+            const reference::row want(widen(row.p, 1), widen(row.c, s.strength), row.label);
+            compare<car::scalar_backend>(row, want, s, car::precision::accurate, worst);
+            compare<car::eigen_backend>(row, want, s, car::precision::accurate, worst);
+            compare<car::simd_backend>(row, want, s, car::precision::accurate, worst);
+        }
+    };
     for (const std::size_t classes : {9u, 10u, 65u, 1025u})
-        for (const double part : cases::lossy_parts)
+        for (const double part : cases::lossy_parts) {
             for (const double far : {0.0, 9.0})
-                for (const double top : {0.0, -6.930, -20.794}) { // exponentials that are all but powers of two
-                    const auto row = cases::make_lossy<T>(classes, part, top, far, random);
-                    for (const setting& s : {settings[0], settings[3], settings[4]}) {
-                        const reference::row want(widen(row.p, 1), widen(row.c, s.strength), row.label);
-                        compare<car::scalar_backend>(row, want, s, car::precision::accurate, worst);
-                        compare<car::eigen_backend>(row, want, s, car::precision::accurate, worst);
-                        compare<car::simd_backend>(row, want, s, car::precision::accurate, worst);
-                    }
-                }
+                for (const double top : {0.0, -6.930, -20.794}) // exponentials that are all but powers of two
+                    check(cases::make_lossy<T>(classes, part, top, far, random));
+            // A sure row: of the others one has a c of -12, and phi of their c is a part of the last place of its phi.
+            cases::row<T> row{std::vector<T>(classes, T(-20.794)), {}, random.below(classes), "products, C = " + std::to_string(classes)};
+            row.c.assign(classes, static_cast<T>(std::sqrt(2 * part * 2 * types::u<T> * 0x1p17)));
+            row.c[0] = -12;
+            row.p.back() = row.c.back() = 0;
+            check(row);
+        }
     worst.check(types::limits<T>::name);
 }

@@ -141,9 +141,9 @@ struct quick_row {
         group.reduce(all);
         return all;
     }
-    /// As the host's `limits`. Every comparison is false for a NaN.
+    /// As the host's `limits`, but that less of exp(-x) is in the range. Every comparison is false for a NaN.
     __device__ bool is_within(const bent_sums& all) const {
-        constexpr double condition = 4, lowest = simd_row::constants<float>::lowest, lowest_of_one = -16;
+        constexpr double condition = 4, lowest = -30, lowest_of_one = -16;
         const double z = all.excess - all.drift, size = all.excess * terms.sum + magnitude(z) * magnitude(all.drift);
         return size <= condition * terms.sum * (terms.sum + z) * terms.divergence && terms.divergence >= 0 && all.lowest >= lowest &&
                all.lowest >= lowest_of_one * (terms.divergence > 1 ? terms.divergence : 1);

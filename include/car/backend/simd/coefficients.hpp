@@ -22,9 +22,10 @@ struct constants<float> {
     static constexpr float tail[] = {0x1.p-1f,        0x1.55555ap-3f,  0x1.55554cp-5f, 0x1.110c38p-7f,
                                      0x1.6c1aacp-10f, 0x1.a5117cp-13f, 0x1.a16adp-16f};
 
-    static constexpr double farthest = 200; ///< below the maximum, nothing is left of an exponential
-    static constexpr double far = 200;      ///< below it, something may be missing
-    static constexpr double lowest = -30;   ///< d below which exp(-d) may leave the range, or its rounding the bounds
+    static constexpr double farthest = 200;        ///< below the maximum, nothing is left of an exponential
+    static constexpr double far = 200;             ///< below it, something may be missing
+    static constexpr double lowest = -60;          ///< d below which exp(-d) may leave the range
+    static constexpr float largest_exact = 2.9e6f; ///< up to which the multiple of ln 2 that is next to a number is exact
 };
 
 template <>

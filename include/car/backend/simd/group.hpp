@@ -25,7 +25,8 @@ struct alignas(64) row_sums {
     // max and centre as in basic_row_state. The sums are those of exp(p) 2^(head_room - power), and rest leaves out the label's column: the
     // power is an integer near the maximum, so that nothing is subtracted from a logit and rounded.
     one_each peak, max, power, centre, rest, label_exponential, drift, excess;
-    one_each lowest; ///< the least c - centre
+    one_each is_wide, rest_y, power_y; ///< a wide row has the sum of exp(p - c) 2^(head_room - power_y), and no excess
+    one_each lowest;                   ///< the least c - centre
     one_each label_logit;
     one_each has_far; ///< may a class be masked?
     // What follows.
