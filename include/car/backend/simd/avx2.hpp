@@ -104,6 +104,10 @@ template <class T>
 
 #include "text/functions.inc"
 
+#include "text/pieces.inc"
+
+#include "text/wide.inc"
+
 #include "text/sweep.inc"
 
 #include "text/slopes.inc"
