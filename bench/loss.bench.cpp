@@ -29,9 +29,9 @@ struct shape {
 };
 
 /// What the logits are drawn from.
-enum class data { normal, wide, low_mask, masked, one_hot };
-const std::map<data, std::string> data_names{
-    {data::normal, "normal"}, {data::wide, "wide"}, {data::low_mask, "low_mask"}, {data::masked, "masked"}, {data::one_hot, "one_hot"}};
+enum class data { normal, wide, low_mask, masked, one_hot, high_c };
+const std::map<data, std::string> data_names{{data::normal, "normal"}, {data::wide, "wide"},       {data::low_mask, "low_mask"},
+                                             {data::masked, "masked"}, {data::one_hot, "one_hot"}, {data::high_c, "high_c"}};
 
 /// Batches of one shape: one that stays in cache, or as many as fill a gibibyte, taken in turn.
 struct batches {
@@ -42,7 +42,7 @@ struct batches {
     std::size_t next = 0;
 
     batches(const shape& of, data kind, bool from_memory) : size(of) {
-        const auto cells = static_cast<std::size_t>(of.rows * of.classes);
+        const auto cells = static_cast<std::size_t>(of.rows * of.classes), classes = static_cast<std::size_t>(of.classes);
         count = from_memory ? (std::size_t(1) << 28) / cells / 2 + 1 : 1;
         p.resize(count * cells);
         c.resize(count * cells);
@@ -53,11 +53,12 @@ struct batches {
         for (std::size_t i = 0; i != cells; ++i) {
             p[i] = normal(random);
             c[i] = normal(random);
-            const std::size_t column = i % static_cast<std::size_t>(of.classes);
+            const std::size_t column = i % classes;
             const bool third = column % 3 == 1;
             if (kind == data::low_mask && third) p[i] = -1e4f;
             if (kind == data::masked && third) p[i] = -HUGE_VALF;
             if (kind == data::one_hot) p[i] = column == 5 ? 100.f : 0.f;
+            if (kind == data::high_c) c[i] = p[i] += column == 37 * (i / classes) % classes ? 45.f : 0.f;
         }
         for (std::size_t k = 1; k != count; ++k) {
             std::copy_n(p.begin(), cells, p.begin() + static_cast<std::ptrdiff_t>(k * cells));
@@ -248,7 +249,7 @@ int main(int argc, char** argv) {
         add_variants(of, false);
     for (const shape& of : {shape{1024, 1000}, {256, 32000}, {64, 128256}}) add_variants(of, true);
     for (const shape& of : {shape{256, 400}, {1024, 1000}}) {
-        for (const data kind : {data::wide, data::low_mask, data::masked, data::one_hot}) {
+        for (const data kind : {data::wide, data::low_mask, data::masked, data::one_hot, data::high_c}) {
             add("simd.forward", of, kind, false, [](batches& all) { return forward(car::simd, all, car::precision::accurate); });
             add("simd.both", of, kind, false, [](batches& all) { return both(car::simd, all, car::precision::accurate); });
         }
