@@ -32,12 +32,12 @@ elseif(NOT CAR_CUDA STREQUAL OFF)
   endif()
 endif()
 
-# car_nvcc_object(<object> <source> <option>...): an object of a .cu file.
+# car_nvcc_object(<object> <source> <option>...): an object of a .cu file. -O1 is the host's part, which launches; kernels have all of it.
 function(car_nvcc_object object source)
   cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
   add_custom_command(
     OUTPUT ${object}
-    COMMAND ${CAR_NVCC} -std=c++20 -O3 -Xcompiler=-Wall,-Wextra -I${PROJECT_SOURCE_DIR}/include -I${PROJECT_SOURCE_DIR}/cuda
+    COMMAND ${CAR_NVCC} -std=c++20 -O1 -Xcompiler=-Wall,-Wextra -I${PROJECT_SOURCE_DIR}/include -I${PROJECT_SOURCE_DIR}/cuda
             -I${PROJECT_SOURCE_DIR}/tests ${ARGN} -MD -MF ${object}.d -c ${source} -o ${object}
     DEPENDS ${source}
     DEPFILE ${object}.d

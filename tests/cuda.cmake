@@ -37,6 +37,7 @@ function(car_add_cuda_test name source)
     target_include_directories(${name}.object PRIVATE ${CMAKE_CURRENT_LIST_DIR})
     target_include_directories(${name}.object SYSTEM PRIVATE ${CAR_CUDA_INCLUDE})
     target_link_libraries(${name}.object PRIVATE car_strict test_main)
+    target_compile_options(${name}.object PRIVATE $<$<CONFIG:Release>:-O1>) # it waits for the kernels and the reference
   endif()
   foreach(kind IN ITEMS stand_in device)
     if(kind STREQUAL device AND test_STAND_IN_ONLY)

@@ -109,8 +109,8 @@ worst_shares measure(std::size_t classes, car::flow flow, double alpha, std::siz
     std::size_t count = 0;
     for (const auto f : cases::all_factual)
         for (const auto g : cases::all_counterfactual) {
-            const auto row = cases::make<T>(classes, f, g, random);
-            if (count++ % every == 0) rows.add(row, static_cast<car::term_of<T>>(count % 2 == 0 ? 1 : -3.5));
+            if (count++ % every != 0) continue;
+            rows.add(cases::make<T>(classes, f, g, random), static_cast<car::term_of<T>>(count % 2 == 0 ? 1 : -3.5));
         }
     return measure(rows, in_place);
 }

@@ -5,6 +5,7 @@
 
 #include <car/options.hpp> // the enums of a call, and nothing that computes
 
+#include <array>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -29,10 +30,15 @@ inline wide magnitude(wide x) { return x < 0 ? -x : x; }
 /// exp(-t) - 1 + t by its series near 0, where the printed form has no digit.
 inline wide phi(wide t) {
     if (magnitude(t) > 1) return expq(-t) - 1 + t;
-    wide term = 1, sum = 0;
-    for (int k = 1; k != 40; ++k) {
-        term *= -t / k;
-        if (k > 1) sum += term;
+    static const auto inverse = [] { // dividing takes four times as long as multiplying
+        std::array<wide, 40> table{};
+        for (int k = 1; k != 40; ++k) table[static_cast<std::size_t>(k)] = wide(1) / k;
+        return table;
+    }();
+    wide term = -t, sum = 0;
+    for (std::size_t k = 2; k != inverse.size() && magnitude(term) > magnitude(sum) * 0x1p-120; ++k) {
+        term *= -t * inverse[k];
+        sum += term;
     }
     return sum;
 }
@@ -43,6 +49,7 @@ inline bool masked(wide p) { return p < -1e300L * 1e300L; }
 struct log_sum {
     wide max = 0, rest = 0; // sum of exp(v - max) without the maximum's own 1
     std::size_t peak = 0;
+    std::vector<wide> softmax; // 0 where a class is masked
 
     explicit log_sum(const std::vector<wide>& v, const std::vector<wide>& p) {
         bool any = false;
@@ -52,8 +59,13 @@ struct log_sum {
             max = v[k];
             peak = k;
         }
-        for (std::size_t k = 0; k != v.size(); ++k)
-            if (!masked(p[k]) && k != peak) rest += expq(v[k] - max);
+        softmax.resize(v.size());
+        for (std::size_t k = 0; k != v.size(); ++k) {
+            if (masked(p[k])) continue;
+            softmax[k] = expq(v[k] - max);
+            if (k != peak) rest += softmax[k];
+        }
+        for (wide& e : softmax) e /= 1 + rest;
     }
     wide value(wide v) const { return expq(v - max) / (1 + rest); }
     wide cross_entropy(wide v) const { return (max - v) + log1pq(rest); }
@@ -69,21 +81,20 @@ inline std::vector<wide> difference(const std::vector<wide>& p, const std::vecto
 
 /// One row: p and c as they are after scaling.
 struct row {
-    std::vector<wide> p, c, P, Y, x, w;
+    std::vector<wide> p, c, x, w;
     std::size_t label;
     log_sum factual, corrected;
+    std::vector<wide> P, Y, bent, falls;                                             // bent: P phi(w)
     wide cross_entropy, label_divergence, divergence = 0, spread = 0, largest_c = 0; // spread: E|x|
 
     row(std::vector<wide> logits, std::vector<wide> counterfactual, std::size_t y)
-        : p(std::move(logits)), c(std::move(counterfactual)), P(p.size()), Y(p.size()), x(p.size()), w(p.size()), label(y), factual(p, p),
-          corrected(difference(p, c), p), cross_entropy(factual.cross_entropy(p[y])),
-          label_divergence(corrected.cross_entropy(p[y] - c[y])) {
+        : p(std::move(logits)), c(std::move(counterfactual)), x(p.size()), w(p.size()), label(y), factual(p, p),
+          corrected(difference(p, c), p), P(factual.softmax), Y(corrected.softmax), bent(p.size()), falls(p.size()),
+          cross_entropy(factual.cross_entropy(p[y])), label_divergence(corrected.cross_entropy(p[y] - c[y])) {
         wide mean = 0, curved = 0;
         const wide origin = c[factual.peak];
         for (std::size_t k = 0; k != p.size(); ++k) {
             if (masked(p[k])) continue;
-            P[k] = factual.value(p[k]);
-            Y[k] = corrected.value(p[k] - c[k]);
             mean += P[k] * (c[k] - origin);
             if (magnitude(c[k]) > magnitude(largest_c)) largest_c = c[k];
         }
@@ -97,7 +108,12 @@ struct row {
         }
         divergence =
             overflows ? mean + origin + (corrected.max - factual.max) + log1pq(corrected.rest) - log1pq(factual.rest) : log1pq(curved);
-        for (std::size_t k = 0; k != p.size(); ++k) w[k] = x[k] + divergence;
+        for (std::size_t k = 0; k != p.size(); ++k) {
+            w[k] = x[k] + divergence;
+            if (masked(p[k])) continue;
+            bent[k] = weighted_phi(k, w[k]);
+            falls[k] = w[k] < -1 ? P[k] - Y[k] : -P[k] * expm1q(-w[k]); // P - Y, where P and Y are both nearly 1
+        }
     }
 
     /// P phi(t), which may be large where P has vanished.
@@ -117,8 +133,6 @@ struct row {
         for (std::size_t j = 0; j != p.size(); ++j) others += j == label ? 0 : P[j];
         return -others;
     }
-    /// P - Y = -P expm1(-w), where P and Y are both nearly 1.
-    wide fall(std::size_t k) const { return w[k] < -1 ? P[k] - Y[k] : -P[k] * expm1q(-w[k]); }
     wide label_slope(std::size_t k) const {
         if (k != label) return Y[k];
         wide others = 0;
@@ -130,23 +144,23 @@ struct row {
         if (target == car::kl_target::label) return label_slope(k);
         switch (flow) {
         case car::flow::full:
-        case car::flow::stop_counterfactual: return weighted_phi(k, w[k]) - P[k] * divergence; // P x + Y - P
+        case car::flow::stop_counterfactual: return bent[k] - P[k] * divergence; // P x + Y - P
         case car::flow::stop_target: return P[k] * x[k];
-        case car::flow::stop_factual: return -fall(k);
+        case car::flow::stop_factual: return -falls[k];
         }
         return 0;
     }
     wide slope_c(std::size_t k, car::flow flow, car::kl_target target) const {
         if (masked(p[k]) || flow == car::flow::stop_target || flow == car::flow::stop_counterfactual) return 0;
-        return target == car::kl_target::label ? -label_slope(k) : fall(k);
+        return target == car::kl_target::label ? -label_slope(k) : falls[k];
     }
 
     /// What the errors of a slope are measured in.
-    wide scale_c(std::size_t k) const { return magnitude(fall(k)) + Y[k] * (magnitude(x[k]) + spread + divergence); }
+    wide scale_c(std::size_t k) const { return magnitude(falls[k]) + Y[k] * (magnitude(x[k]) + spread + divergence); }
     wide scale_p(std::size_t k, car::flow flow) const {
         if (flow == car::flow::stop_factual) return scale_c(k);
         if (flow == car::flow::stop_target) return P[k] * (magnitude(x[k]) + spread);
-        return (1 + magnitude(w[k])) * weighted_phi(k, w[k]) + P[k] * divergence;
+        return (1 + magnitude(w[k])) * bent[k] + P[k] * divergence;
     }
 };
 

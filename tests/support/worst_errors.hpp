@@ -7,10 +7,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstdio>
+#include <functional>
 #include <map>
 #include <sstream>
 #include <string>
+#include <string_view>
 
 namespace reference {
 
@@ -20,16 +21,18 @@ class worst_errors {
         double ratio = 0, bound = 0, share = 0;
         std::string where;
     };
-    std::map<std::string, entry> entries_;
+    std::map<std::string, entry, std::less<>> entries_;
 
   public:
     /// `allowed` is what may be lost beside the bound: twice the least normal number, the rounding of a two-byte type.
-    void add(const std::string& quantity, double roundoff, double bound, double got, wide want, wide scale, wide allowed,
+    void add(std::string_view quantity, double roundoff, double bound, double got, wide want, wide scale, wide allowed,
              const std::string& where) {
-        const wide error = magnitude(static_cast<wide>(got) - want) - allowed;
-        double ratio = error <= 0 ? 0 : scale > 0 ? static_cast<double>(error / (scale * static_cast<wide>(roundoff))) : HUGE_VAL;
+        const auto error = static_cast<long double>(magnitude(static_cast<wide>(got) - want) - allowed); // which has wide's range
+        double ratio = error <= 0 ? 0 : scale > 0 ? static_cast<double>(error / (static_cast<long double>(scale) * roundoff)) : HUGE_VAL;
         if (std::isnan(got)) ratio = HUGE_VAL;
-        entry& worst = entries_[quantity];
+        auto at = entries_.find(quantity);
+        if (at == entries_.end()) at = entries_.emplace(quantity, entry{}).first;
+        entry& worst = at->second;
         if (ratio / bound > worst.share || worst.where.empty()) worst = {ratio, bound, ratio / bound, where};
     }
     void check(const std::string& title) const {
@@ -39,7 +42,7 @@ class worst_errors {
             CHECK(worst.ratio <= worst.bound);
         }
     }
-    const std::map<std::string, entry>& entries() const { return entries_; }
+    const auto& entries() const { return entries_; }
 
     /// Two digits, rounded up.
     static std::string figure(double value) {
