@@ -122,26 +122,28 @@ void compare(const cases::row<T>& row, const reference::row& want, const setting
     CHECK(result.status.ok());
     if (!label && std::all_of(row.c.begin(), row.c.end(), [&](T c) { return c == row.c[0]; })) CHECK(divergence[0] == 0);
 
-    const wide g = static_cast<wide>(upstream[0]) * static_cast<wide>(scale), gc = g * static_cast<wide>(s.strength);
+    const wide g = static_cast<wide>(upstream[0]) * static_cast<wide>(scale), gc = g * static_cast<wide>(s.strength) * alpha;
+    const auto size_of = [](wide x) { return std::abs(static_cast<long double>(x)); };
+    // In registers, what is less than normal is lost before factors multiply it.
+    const auto allowed = [](long double factor, long double value) {
+        const long double before = std::is_same_v<Backend, car::simd_backend> ? factor : 0;
+        return 2 * std::max(1.0L, before) * static_cast<long double>(types::limits<T>::least_normal) + types::storage_error<T>(value);
+    };
+    const long double factor_p = size_of(g), factor_c = size_of(gc), weight = size_of(alpha);
     for (std::size_t k = 0; k != row.p.size(); ++k) {
-        const wide ce = want.cross_entropy_slope(k);
-        const wide want_p = g * (ce + alpha * want.slope_p(k, s.flow, s.target)), want_c = gc * alpha * want.slope_c(k, s.flow, s.target);
-        const auto allowed = [](wide factor, wide value) { // in registers, what is less than normal is lost before the factor multiplies it
-            const wide before = std::is_same_v<Backend, car::simd_backend> ? reference::magnitude(factor) : wide(0);
-            return 2 * std::max(wide(1), before) * static_cast<wide>(types::limits<T>::least_normal) +
-                   types::storage_error<T>(reference::magnitude(value));
-        };
-        const wide bound_p =
-            label ? static_cast<wide>(bound.slope_of_cross_entropy) * reference::magnitude(want.slope_p(k, s.flow, s.target))
-                  : static_cast<wide>(s.flow == car::flow::stop_factual ? bound.slope_c : bound.slope_p) * want.scale_p(k, s.flow);
-        const wide once = precision == car::precision::highest ? 0 : 2 * reference::magnitude(want_p);
-        const wide scale_p =
-            reference::magnitude(g) * (static_cast<wide>(bound.slope_of_cross_entropy) * reference::magnitude(ce) + size * bound_p) + once;
+        const wide ce = want.cross_entropy_slope(k), slope_p = want.slope_p(k, s.flow, s.target),
+                   slope_c = want.slope_c(k, s.flow, s.target);
+        const wide want_p = g * (ce + alpha * slope_p), want_c = gc * slope_c;
+        const long double bound_p =
+            label ? bound.slope_of_cross_entropy * size_of(slope_p)
+                  : (s.flow == car::flow::stop_factual ? bound.slope_c : bound.slope_p) * size_of(want.scale_p(k, s.flow));
+        const long double once = precision == car::precision::highest ? 0 : 2 * size_of(want_p);
+        const long double scale_p = factor_p * (bound.slope_of_cross_entropy * size_of(ce) + weight * bound_p) + once;
         worst.add("gradient to p, as a share of its bound", types::u<term>, 1, static_cast<double>(grad_p[k]), want_p, scale_p,
-                  allowed(std::max(reference::magnitude(g), reference::magnitude(g * alpha)), want_p), row.name);
-        const wide scale_c = label ? reference::magnitude(want.slope_c(k, s.flow, s.target)) : want.scale_c(k);
-        worst.add("gradient to c", types::u<term>, bound.slope_c, static_cast<double>(grad_c[k]), want_c,
-                  reference::magnitude(gc * alpha) * scale_c, allowed(gc * alpha, want_c), row.name);
+                  allowed(factor_p * std::max(1.0L, weight), size_of(want_p)), row.name);
+        const long double scale_c = size_of(label ? slope_c : want.scale_c(k));
+        worst.add("gradient to c", types::u<term>, bound.slope_c, static_cast<double>(grad_c[k]), want_c, factor_c * scale_c,
+                  allowed(factor_c, size_of(want_c)), row.name);
     }
     if (s.flow == car::flow::stop_target || s.flow == car::flow::stop_counterfactual)
         CHECK(std::all_of(grad_c.begin(), grad_c.end(), [](T slope) { return slope == 0; }));
