@@ -30,17 +30,15 @@ inline wide magnitude(wide x) { return x < 0 ? -x : x; }
 /// exp(-t) - 1 + t by its series near 0, where the printed form has no digit.
 inline wide phi(wide t) {
     if (magnitude(t) > 1) return expq(-t) - 1 + t;
-    static const auto inverse = [] { // dividing takes four times as long as multiplying
-        std::array<wide, 40> table{};
-        for (int k = 1; k != 40; ++k) table[static_cast<std::size_t>(k)] = wide(1) / k;
+    static const auto inverse = [] { // 1 / (k + 2)!
+        std::array<wide, 33> table{wide(1) / 2};
+        for (std::size_t k = 1; k != table.size(); ++k) table[k] = table[k - 1] / static_cast<int>(k + 2);
         return table;
     }();
-    wide term = -t, sum = 0;
-    for (std::size_t k = 2; k != inverse.size() && magnitude(term) > magnitude(sum) * 0x1p-120; ++k) {
-        term *= -t * inverse[k];
-        sum += term;
-    }
-    return sum;
+    std::size_t k = magnitude(t) > 0x1p-3 ? inverse.size() : magnitude(t) > 0x1p-10 ? 20 : 11; // what follows is less than 2^-118
+    wide sum = 0;
+    while (k-- != 0) sum = inverse[k] - t * sum;
+    return t * t * sum;
 }
 
 inline bool masked(wide p) { return p < -1e300L * 1e300L; }
