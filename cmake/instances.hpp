@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What most tests call, and what takes a compiler longest, is compiled once for all of them, in instances.cpp.
+// What most programs call, and what takes a compiler longest: compiled once for many of them, in instances.cpp.
 
 #include <car/corrected.hpp>
 #include <car/hvp.hpp>
