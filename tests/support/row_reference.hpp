@@ -45,7 +45,7 @@ inline bool masked(wide p) { return p < -1e300L * 1e300L; }
 
 /// A row of logits, shifted by its maximum: log of the sum without losing a sure row's digits.
 struct log_sum {
-    wide max = 0, rest = 0; // sum of exp(v - max) without the maximum's own 1
+    wide max = 0, rest = 0, log_rest = 0; // sum of exp(v - max) without the maximum's own 1; log of the sum with it
     std::size_t peak = 0;
     std::vector<wide> softmax; // 0 where a class is masked
 
@@ -64,10 +64,11 @@ struct log_sum {
             if (k != peak) rest += softmax[k];
         }
         for (wide& e : softmax) e /= 1 + rest;
+        log_rest = log1pq(rest);
     }
     wide value(wide v) const { return expq(v - max) / (1 + rest); }
-    wide cross_entropy(wide v) const { return (max - v) + log1pq(rest); }
-    wide value_of_log_sum() const { return max + log1pq(rest); }
+    wide cross_entropy(wide v) const { return (max - v) + log_rest; }
+    wide value_of_log_sum() const { return max + log_rest; }
 };
 
 inline std::vector<wide> difference(const std::vector<wide>& p, const std::vector<wide>& c) {
@@ -104,8 +105,7 @@ struct row {
             overflows = overflows || p[k] - factual.max - x[k] > 11000;
             if (!overflows) curved += weighted_phi(k, x[k]);
         }
-        divergence =
-            overflows ? mean + origin + (corrected.max - factual.max) + log1pq(corrected.rest) - log1pq(factual.rest) : log1pq(curved);
+        divergence = overflows ? mean + origin + (corrected.max - factual.max) + corrected.log_rest - factual.log_rest : log1pq(curved);
         for (std::size_t k = 0; k != p.size(); ++k) {
             w[k] = x[k] + divergence;
             if (masked(p[k])) continue;
