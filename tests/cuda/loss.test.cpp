@@ -154,9 +154,21 @@ TEST_CASE_TEMPLATE("additions that all lose the same part of a last place", T, f
         CAPTURE(classes);
         device_memory::batch<T> rows(classes, 0);
         for (const double part : cases::lossy_parts)
-            for (const double far : {0.0, 9.0})
+            for (const double far : {0.0, 9.0, -40.0}) // the last is not measured as the host's registers measure
                 for (const double top : {0.0, -6.930, -20.794})
                     if (classes < 1000 || (part > 2 && top < -10)) rows.add(cases::make_lossy<T>(classes, part, top, far, random), 1);
         measure(rows, false).check(types::limits<T>::name);
     }
+}
+
+TEST_CASE_TEMPLATE("distances of c whose own rounding shows", T, float, double) {
+    cases::generator random(6);
+    device_memory::batch<T> rows(4, 0);
+    for (double distance = 14; distance < 80; distance += 0.25)
+        for (const double gap : {distance - 1, distance + 8, 60.0}) {
+            cases::row<T> row{{T(gap), T(0.25), T(-1), T(0)}, {T(1.3), T(1.3 - distance), T(1.3 + distance), T(1)}, random.below(4), {}};
+            for (T& x : row.c) x += static_cast<T>(random.normal());
+            rows.add(row, 1);
+        }
+    measure(rows, false).check(types::limits<T>::name);
 }
