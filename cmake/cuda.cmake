@@ -33,11 +33,12 @@ elseif(NOT CAR_CUDA STREQUAL OFF)
 endif()
 
 # car_nvcc_object(<object> <source> <option>...): an object of a .cu file. -O1 is the host's part, which launches; kernels have all of it.
+# Two architectures at a time: the file of the loss takes longest, and ends last.
 function(car_nvcc_object object source)
   cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
   add_custom_command(
     OUTPUT ${object}
-    COMMAND ${CAR_NVCC} -std=c++20 -O1 -Xcompiler=-Wall,-Wextra -I${PROJECT_SOURCE_DIR}/include -I${PROJECT_SOURCE_DIR}/cuda
+    COMMAND ${CAR_NVCC} -std=c++20 -O1 --threads 2 -Xcompiler=-Wall,-Wextra -I${PROJECT_SOURCE_DIR}/include -I${PROJECT_SOURCE_DIR}/cuda
             -I${PROJECT_SOURCE_DIR}/tests ${ARGN} -MD -MF ${object}.d -c ${source} -o ${object}
     DEPENDS ${source}
     DEPFILE ${object}.d
