@@ -26,8 +26,8 @@ class worst_shares {
         const number error = std::abs(static_cast<number>(got) - want);
         double share = want == static_cast<number>(got) ? 0 : static_cast<double>(error / bound);
         if (std::isnan(share)) share = HUGE_VAL;
-        auto& worst = entries_[quantity];
-        if (share > worst.first || worst.second.empty()) worst = {share, where};
+        auto& worst = entries_.try_emplace(quantity, -1, "").first->second;
+        if (share > worst.first) worst = {share, where};
     }
     void check(const std::string& title) const {
         for (const auto& entry : entries_) {
@@ -167,6 +167,7 @@ TEST_CASE_TEMPLATE("distances of c whose own rounding shows", T, float, double) 
     for (double distance = 14; distance < 80; distance += 0.25)
         for (const double gap : {distance - 1, distance + 8, 60.0}) {
             cases::row<T> row{{T(gap), T(0.25), T(-1), T(0)}, {T(1.3), T(1.3 - distance), T(1.3 + distance), T(1)}, random.below(4), {}};
+            row.name = "gap " + std::to_string(gap) + ", distance " + std::to_string(distance);
             for (T& x : row.c) x += static_cast<T>(random.normal());
             rows.add(row, 1);
         }

@@ -18,24 +18,24 @@ namespace reference {
 /// The worst error of each quantity, in units of u times its scale, its bound, and the row where it was.
 class worst_errors {
     struct entry {
-        double ratio = 0, bound = 0, share = 0;
+        double ratio = 0, bound = 0, share = -1;
         std::string where;
     };
     std::map<std::string, entry, std::less<>> entries_;
 
   public:
     /// `allowed` is what may be lost beside the bound: twice the least normal number, the rounding of a two-byte type. Long double has
-    /// wide's range, and takes a tenth of its time: it is enough for what an error is measured in.
+    /// wide's range: it is enough for what an error is measured in.
     void add(std::string_view quantity, double roundoff, double bound, double got, wide want, auto scale, auto allowed,
              const std::string& where) {
         const auto error = static_cast<long double>(magnitude(static_cast<wide>(got) - want)) - static_cast<long double>(allowed);
         const long double unit = static_cast<long double>(scale) * roundoff;
         double ratio = error <= 0 ? 0 : unit > 0 ? static_cast<double>(error / unit) : HUGE_VAL;
-        if (std::isnan(got)) ratio = HUGE_VAL;
+        if (std::isnan(got) || std::isnan(ratio)) ratio = HUGE_VAL;
         auto at = entries_.find(quantity);
         if (at == entries_.end()) at = entries_.emplace(quantity, entry{}).first;
         entry& worst = at->second;
-        if (ratio / bound > worst.share || worst.where.empty()) worst = {ratio, bound, ratio / bound, where};
+        if (ratio / bound > worst.share) worst = {ratio, bound, ratio / bound, where};
     }
     void check(const std::string& title) const {
         for (const auto& item : entries_) {
