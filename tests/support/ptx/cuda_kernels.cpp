@@ -28,13 +28,13 @@ std::map<const void*, named>& variables() {
 }
 
 /// The architecture of the best PTX for the device, and its text.
-std::pair<u32, std::string> choose(const fat_binary& binary) {
+std::pair<u32, std::string_view> choose(const fat_binary& binary) {
     const auto capability = static_cast<u32>(10 * device().how.device.major + device().how.device.minor);
     u16 head = 0;
     u64 size = 0;
     std::memcpy(&head, binary.data + 6, sizeof head);
     std::memcpy(&size, binary.data + 8, sizeof size);
-    std::pair<u32, std::string> best;
+    std::pair<u32, std::string_view> best;
     for (const unsigned char *p = binary.data + head, *end = p + size; p < end;) {
         u16 type = 0;
         u32 own_head = 0, architecture = 0;
@@ -44,11 +44,8 @@ std::pair<u32, std::string> choose(const fat_binary& binary) {
         std::memcpy(&bytes, p + 8, sizeof bytes);
         std::memcpy(&architecture, p + 28, sizeof architecture);
         constexpr u16 is_ptx = 1;
-        if (type == is_ptx && architecture >= best.first && architecture <= capability) {
-            std::string text(reinterpret_cast<const char*>(p + own_head), bytes);
-            text.erase(std::min(text.find('\0'), text.size()));
-            best = {architecture, text};
-        }
+        if (type == is_ptx && architecture >= best.first && architecture <= capability)
+            best = {architecture, {reinterpret_cast<const char*>(p + own_head), bytes}};
         p += own_head + bytes;
     }
     return best;
@@ -56,9 +53,10 @@ std::pair<u32, std::string> choose(const fat_binary& binary) {
 
 /// The module for the device; null, and why, if there is none.
 std::pair<u32, module*> module_of(fat_binary& binary) {
-    auto [architecture, text] = choose(binary);
+    auto [architecture, text] = choose(binary); // at each launch: a view of megabytes
     if (binary.modules.contains(architecture)) return {architecture, binary.modules[architecture]};
     module*& made = binary.modules[architecture];
+    text = text.substr(0, text.find('\0'));
     if (text.find(".version") == text.npos) {
         binary.refused[architecture] = "the program carries no PTX for this device that can be read: code=compute_90 and --no-compress";
     } else {

@@ -278,10 +278,10 @@ void decoder::finish() {
     }
 }
 
-module decode(const std::string& text, device_memory& memory) {
-    const module_text read = read_module(text);
+module decode(std::string_view text, device_memory& memory) {
+    module_text read = read_module(text);
     module m;
-    m.places = read.places;
+    m.places = std::move(read.places);
     shared_names shared;
     std::size_t module_shared = 0, dynamic_alignment = 16;
     for (const variable& v : read.variables) {

@@ -104,7 +104,7 @@ struct module {
 };
 
 /// Throws `unsupported` with the instruction and its line for what the machine does not know.
-module decode(const std::string& text, device_memory&);
+module decode(std::string_view text, device_memory&);
 
 struct extent {
     unsigned x = 1, y = 1, z = 1;

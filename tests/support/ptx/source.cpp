@@ -17,10 +17,21 @@ std::string_view trimmed(std::string_view s) {
     return s;
 }
 
-std::vector<std::string> words(std::string_view text) {
-    std::istringstream in{std::string(text)};
-    std::vector<std::string> all;
-    for (std::string word; in >> word;) all.push_back(word);
+constexpr std::string_view blanks = " \t\n\v\f\r";
+
+/// The first word of a text, which loses it.
+std::string_view take_word(std::string_view& text) {
+    text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+    const std::string_view word = text.substr(0, text.find_first_of(blanks));
+    text.remove_prefix(word.size());
+    return word;
+}
+
+std::string_view first_word(std::string_view text) { return take_word(text); }
+
+std::vector<std::string_view> words(std::string_view text) {
+    std::vector<std::string_view> all;
+    for (std::string_view word; !(word = take_word(text)).empty();) all.push_back(word);
     return all;
 }
 
@@ -30,7 +41,7 @@ variable read_variable(std::string_view text) {
     variable v;
     std::string name;
     bool takes_align = false, is_pointer = false;
-    for (const std::string& word : words(text.substr(0, equals))) {
+    for (const std::string_view word : words(text.substr(0, equals))) {
         if (takes_align) {
             if (!is_pointer) v.align = number(word);
             takes_align = false;
@@ -71,27 +82,26 @@ variable read_variable(std::string_view text) {
 class reader {
     std::string text_;
     std::size_t at_ = 0;
-    std::map<std::string, std::string> files_;
+    std::map<std::string, std::string, std::less<>> files_;
     module_text module_;
 
     /// Comments, debug sections and the lines that end without a semicolon are no part of what is read below.
     void clean(std::string_view text) {
-        std::istringstream in{std::string(text)};
         bool in_section = false;
-        for (std::string line; std::getline(in, line);) {
-            if (const auto comment = line.find("//"); comment != line.npos) line.erase(comment);
-            const std::vector<std::string> w = words(line);
+        for (std::size_t end; !text.empty(); text.remove_prefix(std::min(end + 1, text.size()))) {
+            end = std::min(text.find('\n'), text.size());
+            const std::string_view all = text.substr(0, end), line = all.substr(0, all.find("//")), word = first_word(line);
             if (in_section) {
-                in_section = w.empty() || w[0] != "}";
-            } else if (w.empty() || w[0] == ".version" || w[0] == ".target" || w[0] == ".address_size") {
-            } else if (w[0] == ".section") {
+                in_section = word != "}";
+            } else if (word.empty() || word == ".version" || word == ".target" || word == ".address_size") {
+            } else if (word == ".section") {
                 in_section = true;
-            } else if (w[0] == ".file") {
+            } else if (word == ".file") {
                 const auto quote = line.find('"');
-                const std::string path = line.substr(quote + 1, line.rfind('"') - quote - 1);
-                files_[w[1]] = path.substr(path.rfind('/') + 1);
+                const std::string_view path = line.substr(quote + 1, line.rfind('"') - quote - 1);
+                files_.emplace(words(line).at(1), path.substr(path.rfind('/') + 1));
             } else {
-                text_ += line + (w[0] == ".loc" ? ";\n" : "\n");
+                text_.append(line).append(word == ".loc" ? ";\n" : "\n");
             }
         }
     }
@@ -117,12 +127,18 @@ class reader {
         return part;
     }
 
+    const std::string& file(std::string_view index) const {
+        const auto found = files_.find(index);
+        if (found == files_.end()) throw unsupported("file " + std::string(index));
+        return found->second;
+    }
+
     /// `.loc 2 449 9, function_name x, inlined_at 1 9 3`
     std::size_t read_place(std::string_view text) {
-        const std::vector<std::string> w = words(text);
-        place p{files_[w.at(1)], static_cast<unsigned>(number(w.at(2))), {}, 0};
+        const std::vector<std::string_view> w = words(text);
+        place p{file(w.at(1)), static_cast<unsigned>(number(w.at(2))), {}, 0};
         if (const auto outer = std::find(w.begin(), w.end(), "inlined_at"); outer != w.end()) {
-            p.outer_file = files_[*(outer + 1)];
+            p.outer_file = file(*(outer + 1));
             p.outer_line = static_cast<unsigned>(number(*(outer + 2)));
         }
         module_.places.push_back(p);
@@ -205,7 +221,7 @@ class reader {
             } else {
                 const std::string_view text = one_statement();
                 if (text.empty() || text.starts_with(".pragma")) continue;
-                if (words(text).front() == ".loc") {
+                if (first_word(text) == ".loc") {
                     where = read_place(text);
                 } else if (text.starts_with(".reg")) {
                     statement* const s = add(statement::kind::registers);
