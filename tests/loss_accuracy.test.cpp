@@ -379,7 +379,7 @@ TEST_CASE_TEMPLATE("c far below its mean, in many classes or in one, and as high
                 compare<car::simd_backend>(row, want, s, precision, worst);
         }
     };
-    for (const std::size_t classes : {25u, 401u, 1030u}) { // the last has two pieces
+    for (const std::size_t classes : {10u, 25u, 401u, 1030u}) { // the first is swept beside others, the last has two pieces
         for (const double size : {15.0, 30.0, 100.0, 3000.0})
             check(
                 classes, "normal numbers times " + std::to_string(size), [&](bool) { return size / 3 * random.normal(); },
@@ -396,6 +396,26 @@ TEST_CASE_TEMPLATE("c far below its mean, in many classes or in one, and as high
                     classes, "one c of " + std::to_string(far) + ", p times " + std::to_string(size),
                     [&](bool) { return size * random.normal(); }, [&](double, bool last) { return last ? far : size * random.normal(); });
     }
+    worst.check(types::limits<T>::name);
+}
+
+TEST_CASE_TEMPLATE("what exp(p) has lost and exp(-c) brings back, on every backend", T, float, double) {
+    cases::generator random(10);
+    worst_errors worst;
+    const auto check = [&](const cases::row<T>& row) {
+        for (const setting& s : {settings[0], settings[3], settings[4]}) {
+            const reference::row want(widen(row.p, 1), widen(row.c, s.strength), row.label);
+            compare<car::scalar_backend>(row, want, s, car::precision::accurate, worst);
+            compare<car::eigen_backend>(row, want, s, car::precision::accurate, worst);
+            compare<car::simd_backend>(row, want, s, car::precision::accurate, worst);
+            compare<car::simd_backend>(row, want, s, car::precision::fast, worst);
+        }
+    };
+    for (const std::size_t classes : {10u, 401u, 1030u})
+        for (const double peak : {14.0, 60.0})
+            for (const double below : {2.0, 35.0, 42.0}) // in registers, exp(p) is lost from 33 on
+                for (const double far : {-29.5, -36.0, -59.0, -80.0})
+                    for (const double size : {0.0, 8.0}) check(cases::make_lost<T>(classes, peak, below, far, size, random));
     worst.check(types::limits<T>::name);
 }
 

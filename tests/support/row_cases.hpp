@@ -103,6 +103,24 @@ row<T> make_lossy(std::size_t classes, double part, double top, double far, gene
     return made;
 }
 
+/// A sure row, and a class whose exp(p) is `below` too little for arithmetic in T that gives exponentials no room, but whose c, `far` from
+/// the peak's, brings exp(p - c) back. The peak is the last class: sums of the others do not know it yet.
+template <class T>
+row<T> make_lost(std::size_t classes, double peak, double below, double far, double size, generator& random) {
+    row<T> made{std::vector<T>(classes), std::vector<T>(classes), random.below(classes), {}};
+    made.name = "C = " + std::to_string(classes) + ", p sure by " + std::to_string(peak) + ", lost by " + std::to_string(below) +
+                ", c at " + std::to_string(far) + " among " + std::to_string(size);
+    for (std::size_t k = 0; k != classes; ++k) {
+        made.p[k] = static_cast<T>(random.normal());
+        made.c[k] = static_cast<T>(size * random.normal());
+    }
+    const double lost = -std::log(static_cast<double>(types::limits<T>::least_normal)); // 87 or 708
+    made.p[classes - 1] = static_cast<T>(peak);
+    made.p[3] = static_cast<T>(peak - lost - below);
+    made.c[3] = static_cast<T>(far + static_cast<double>(made.c[classes - 1]));
+    return made;
+}
+
 /// 0.3, 0.49: all of an addend is lost; the others: half of the last place, as nearly as may be.
 inline constexpr double lossy_parts[] = {0.3, 0.49, 1.45, 2.45, 4.45, 1.55, 3.55};
 

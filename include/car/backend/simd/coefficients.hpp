@@ -23,7 +23,7 @@ struct constants<float> {
                                      0x1.6c1aacp-10f, 0x1.a5117cp-13f, 0x1.a16adp-16f};
 
     static constexpr double farthest = 200;        ///< below the maximum, nothing is left of an exponential
-    static constexpr double far = 200;             ///< below it, something may be missing
+    static constexpr double far = 120;             ///< below it, something may be missing
     static constexpr double lowest = -60;          ///< d below which exp(-d) may leave the range
     static constexpr float largest_exact = 2.9e6f; ///< up to which the multiple of ln 2 that is next to a number is exact
 };
@@ -46,7 +46,6 @@ struct constants<double> {
     static constexpr double farthest = 780;
     static constexpr double far = 700;
     static constexpr double lowest = -540;
-    static constexpr double lowest_of_far = -30; ///< where something is missing that exp(-d) could bring back into the range of a double
 };
 
 /// 1/3, 1/5, ...: the series of log1p.
@@ -65,6 +64,9 @@ inline constexpr double largest_logit = 2e6;
 /// Exponentials are held times 2^48, so that the least of them survive next to a large exp(-d).
 inline constexpr double head_room = 48, exponential_unit = 0x1p48;
 inline constexpr double ln2 = 0x1.62e42fefa39efp-1;
+
+/// The least d where an exponential is missing: exp(-d) could bring a lesser one's back into the range of the type.
+inline constexpr double lowest_beside_far = -30;
 
 /// The reference of the exponentials moves when the maximum has grown by so many powers of two.
 inline constexpr double growth = 24;

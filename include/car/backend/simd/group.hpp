@@ -28,7 +28,7 @@ struct alignas(64) row_sums {
     one_each is_wide, rest_y, power_y; ///< a wide row has the sum of exp(p - c) 2^(head_room - power_y), and no excess
     one_each lowest;                   ///< the least c - centre
     one_each label_logit;
-    one_each has_far; ///< may a class be masked?
+    one_each has_far; ///< may a class be masked, or its exponential be missing?
     // What follows.
     one_each sum, mean, shift, log_sum, cross_entropy, divergence, lse_p, lse_y; ///< lse_p is max + log_sum
 };
