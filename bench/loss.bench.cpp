@@ -222,20 +222,27 @@ void add_variants(const shape& of, bool from_memory) {
 
 #if defined(__x86_64__)
 /// One of the library's own exponentials for every number of p and of c, and nothing else.
-[[gnu::noinline, gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] void two_exponentials(const float* p, const float* c,
-                                                                                                         std::ptrdiff_t size, float* to) {
-    using namespace car::kernel::simd_row::avx512;
-    exponentials(p, size, 0.f, {}, to);
-    exponentials(c, size, 0.f, {}, to);
+using exponentials_loop = void(const float* p, const float* c, std::ptrdiff_t size, float* to);
+[[gnu::noinline, gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] void
+two_exponentials_avx512(const float* p, const float* c, std::ptrdiff_t size, float* to) {
+    car::kernel::simd_row::avx512::exponentials(p, size, 0.f, {}, to);
+    car::kernel::simd_row::avx512::exponentials(c, size, 0.f, {}, to);
+}
+[[gnu::noinline, gnu::target("avx2,fma,f16c,no-avx512f")]] void two_exponentials_avx2(const float* p, const float* c, std::ptrdiff_t size,
+                                                                                      float* to) {
+    car::kernel::simd_row::avx2::exponentials(p, size, 0.f, {}, to);
+    car::kernel::simd_row::avx2::exponentials(c, size, 0.f, {}, to);
 }
 void add_exponentials(const shape& of) {
-    if (car::active_instruction_set() != car::instruction_set::avx512) return;
+    const auto set = car::active_instruction_set();
+    if (set == car::instruction_set::portable) return;
+    exponentials_loop* const two = set == car::instruction_set::avx512 ? two_exponentials_avx512 : two_exponentials_avx2;
     add(
         "two_exponentials", of, data::normal, false,
-        [](batches& all) {
+        [two](batches& all) {
             const auto batch = all.take();
             for (std::ptrdiff_t i = 0; i != all.size.rows; ++i)
-                two_exponentials(batch.p.row(i).data, batch.c.row(i).data, all.size.classes, batch.to_p.row(i).data);
+                two(batch.p.row(i).data, batch.c.row(i).data, all.size.classes, batch.to_p.row(i).data);
             return 0.0;
         },
         0);
