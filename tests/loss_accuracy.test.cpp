@@ -149,6 +149,18 @@ void compare(const cases::row<T>& row, const reference::row& want, const setting
         CHECK(std::all_of(grad_c.begin(), grad_c.end(), [](T slope) { return slope == 0; }));
 }
 
+/// The same of every backend.
+template <class T>
+void compare_backends(const cases::row<T>& row, worst_errors& worst) {
+    for (const setting& s : {settings[0], settings[3], settings[4]}) {
+        const reference::row want(widen(row.p, 1), widen(row.c, s.strength), row.label);
+        compare<car::scalar_backend>(row, want, s, car::precision::accurate, worst);
+        compare<car::eigen_backend>(row, want, s, car::precision::accurate, worst);
+        compare<car::simd_backend>(row, want, s, car::precision::accurate, worst);
+        compare<car::simd_backend>(row, want, s, car::precision::fast, worst);
+    }
+}
+
 /// The worst of all rows and settings, for each precision.
 template <class Backend, class T>
 std::map<car::precision, worst_errors> measure(std::initializer_list<car::precision> precisions) {
@@ -424,21 +436,13 @@ TEST_CASE("two classes of the same least c, however low, share Y by their p") {
 TEST_CASE_TEMPLATE("what exp(p) has lost and exp(-c) brings back, on every backend", T, float, double) {
     cases::generator random(10);
     worst_errors worst;
-    const auto check = [&](const cases::row<T>& row) {
-        for (const setting& s : {settings[0], settings[3], settings[4]}) {
-            const reference::row want(widen(row.p, 1), widen(row.c, s.strength), row.label);
-            compare<car::scalar_backend>(row, want, s, car::precision::accurate, worst);
-            compare<car::eigen_backend>(row, want, s, car::precision::accurate, worst);
-            compare<car::simd_backend>(row, want, s, car::precision::accurate, worst);
-            compare<car::simd_backend>(row, want, s, car::precision::fast, worst);
-        }
-    };
     for (const std::size_t classes : {10u, 401u, 1030u})
         for (const double peak : {14.0, 60.0})
             for (const double below : {8.0, 35.0, 42.0}) // in registers, exp(p) is lost from 33 on
                 for (const double far : {-29.5, -36.0, -59.0, -125.0})
-                    for (const double size : {0.0, 8.0, 20.0}) check(cases::make_lost<T>(classes, peak, below, far, size, random));
-    check(cases::make_lost<T>(10, 0, 658, -700, 0, random)); // of floats in double
+                    for (const double size : {0.0, 8.0, 20.0})
+                        compare_backends(cases::make_lost<T>(classes, peak, below, far, size, random), worst);
+    compare_backends(cases::make_lost<T>(10, 0, 658, -700, 0, random), worst); // of floats in double
     worst.check(types::limits<T>::name);
 }
 
@@ -470,25 +474,17 @@ TEST_CASE_TEMPLATE("sizes, gaps, tails and offsets at random: the same of the in
 TEST_CASE_TEMPLATE("additions that all lose the same part of a last place, on every backend", T, float, double) {
     cases::generator random(8);
     worst_errors worst;
-    const auto check = [&](const cases::row<T>& row) {
-        for (const setting& s : {settings[0], settings[3], settings[4]}) {
-            const reference::row want(widen(row.p, 1), widen(row.c, s.strength), row.label);
-            compare<car::scalar_backend>(row, want, s, car::precision::accurate, worst);
-            compare<car::eigen_backend>(row, want, s, car::precision::accurate, worst);
-            compare<car::simd_backend>(row, want, s, car::precision::accurate, worst);
-        }
-    };
     for (const std::size_t classes : {9u, 65u, 1025u})
         for (const double part : cases::lossy_parts) {
             for (const double far : {0.0, 9.0})
                 for (const double top : {0.0, -6.930, -20.794}) // exponentials that are all but powers of two
-                    check(cases::make_lossy<T>(std::min<std::size_t>(classes, 521), part, top, far, random));
+                    compare_backends(cases::make_lossy<T>(std::min<std::size_t>(classes, 521), part, top, far, random), worst);
             // A sure row: of the others one has a c of -12, and phi of their c is a part of the last place of its phi.
             cases::row<T> row{std::vector<T>(classes, T(-20.794)), {}, random.below(classes), "products, C = " + std::to_string(classes)};
             row.c.assign(classes, static_cast<T>(std::sqrt(2 * part * 2 * types::u<T> * 0x1p17)));
             row.c[0] = -12;
             row.p.back() = row.c.back() = 0;
-            check(row);
+            compare_backends(row, worst);
         }
     worst.check(types::limits<T>::name);
 }
