@@ -46,7 +46,6 @@ inline constexpr bool has_fma = true;
 [[gnu::always_inline]] inline void store_part(double* to, std::ptrdiff_t count, const doubles& value) {
     __builtin_ia32_maskstorepd256(reinterpret_cast<doubles*>(to), first_doubles(count), value);
 }
-/// One bit for each lane.
 /// To an aligned address, around the caches.
 template <class Scalar, class Vector>
 [[gnu::always_inline]] inline void stream(Scalar* to, const Vector& value) {
@@ -59,6 +58,7 @@ template <class Scalar, class Vector>
         __builtin_ia32_movntpd256(to, value);
 #endif
 }
+/// One bit for each lane.
 [[gnu::always_inline]] inline unsigned equal(const floats& a, const floats& b) {
     const ints same = a == b;
     return static_cast<unsigned>(__builtin_ia32_movmskps256(reinterpret_cast<floats>(same)));

@@ -3,48 +3,14 @@
 
 #include "../scalar/batch.hpp" // the rows of a call
 #include "group.hpp"           // settings, wanted_row
+#include "transpose.hpp"       // rows and columns
 
 #include <algorithm> // std::min
 #include <cstddef>   // std::ptrdiff_t
-#include <cstring>   // std::memcpy
 
 // Matrices that lie column after column. Read a row at a time, each of their cache lines would be fetched for every row that it has a
 // number of. So a few rows are copied out together, and their gradients are copied back, which have taken the copies' places.
 namespace car::inline CAR_ABI::kernel::simd_row {
-
-/// to[i][k] = from[k][i] of four by four numbers of four bytes.
-template <class T>
-void transpose_four(const T* from, std::ptrdiff_t from_step, T* to, std::ptrdiff_t to_step) {
-    using four __attribute__((vector_size(16))) = float;
-    four in[4];
-    for (int k = 0; k != 4; ++k) std::memcpy(&in[k], from + k * from_step, sizeof(four));
-    const four a = __builtin_shufflevector(in[0], in[1], 0, 4, 1, 5), b = __builtin_shufflevector(in[2], in[3], 0, 4, 1, 5),
-               c = __builtin_shufflevector(in[0], in[1], 2, 6, 3, 7), d = __builtin_shufflevector(in[2], in[3], 2, 6, 3, 7);
-    const four out[4] = {__builtin_shufflevector(a, b, 0, 1, 4, 5), __builtin_shufflevector(a, b, 2, 3, 6, 7),
-                         __builtin_shufflevector(c, d, 0, 1, 4, 5), __builtin_shufflevector(c, d, 2, 3, 6, 7)};
-    for (int i = 0; i != 4; ++i) std::memcpy(to + i * to_step, &out[i], sizeof(four));
-}
-
-/// to[i][k] = from[k][i] for i < height, k < width, along the shorter side first: there lie the numbers of a line.
-template <class T>
-void transpose(const T* from, std::ptrdiff_t from_step, T* to, std::ptrdiff_t to_step, std::ptrdiff_t height, std::ptrdiff_t width) {
-    constexpr std::ptrdiff_t side = sizeof(T) == sizeof(float) ? 4 : 1;
-    const std::ptrdiff_t down = height / side * side, across = width / side * side;
-    const auto block = [&](std::ptrdiff_t i, std::ptrdiff_t k) {
-        if constexpr (side == 4)
-            transpose_four(from + k * from_step + i, from_step, to + i * to_step + k, to_step);
-        else
-            to[i * to_step + k] = from[k * from_step + i];
-    };
-    if (height > width)
-        for (std::ptrdiff_t i = 0; i != down; i += side)
-            for (std::ptrdiff_t k = 0; k != across; k += side) block(i, k);
-    else
-        for (std::ptrdiff_t k = 0; k != across; k += side)
-            for (std::ptrdiff_t i = 0; i != down; i += side) block(i, k);
-    for (std::ptrdiff_t i = 0; i != height; ++i)
-        for (std::ptrdiff_t k = i < down ? across : 0; k != width; ++k) to[i * to_step + k] = from[k * from_step + i];
-}
 
 /// Room for copies of a few rows.
 template <class T>

@@ -4,6 +4,7 @@
 #include "../scalar/effect.hpp" // exponential_sum
 #include "../scalar/loss.hpp"   // batch, row_result
 #include "coefficients.hpp"     // what the rows are read for
+#include "transpose.hpp"        // rows as columns of a tile
 
 #include <algorithm> // std::min
 #include <cmath>     // std::frexp
@@ -82,18 +83,6 @@ Scalar* direct(const vector_view<T>& gradient, std::ptrdiff_t begin) {
     else
         return nullptr;
 }
-/// A row of gradients that stands upright in a tile.
-template <class Scalar, class T>
-void put_column(const Scalar* from, const scalar_row::gradient_rows<T, double>& gradients, const vector_view<T>& to, std::ptrdiff_t count) {
-    if (!to) return;
-    if (is_direct<Scalar>(to, gradients.how)) {
-        Scalar* const row = direct<Scalar>(to, 0);
-        for (std::ptrdiff_t k = 0; k != count; ++k) row[k] = from[k * group_rows];
-        return;
-    }
-    for (std::ptrdiff_t k = 0; k != count; ++k) gradients.put(to, k, static_cast<double>(from[k * group_rows]));
-}
-
 /// Is x a power of two, so that a product with it has no rounding?
 inline bool is_power_of_two(double x) {
     int exponent = 0;
