@@ -154,8 +154,12 @@ TEST_CASE_TEMPLATE("the gradient is the adjoint of erase", T, float, double) {
         adjoint(car::mean_fill{}, car::mean_fill{});
         adjoint(car::noise_fill{}, car::constant_fill{0});
         adjoint(car::background_fill{data.view(data.other)}, car::constant_fill{0});
-        std::vector<T> in_place = up;
+        std::vector<T> in_place = up, masks = data.masks;
+        const car::image_view<T> written(masks.data(), shape[0], 1, shape[2], shape[3]); // a mask that may be written is read all the same
+        car::erase_vjp(written, data.view(up), car::mean_fill{}, data.view(in_place));
         car::erase_vjp(data.mask(), data.view(up), car::mean_fill{}, data.view(grad));
+        CHECK(in_place == grad);
+        in_place = up;
         car::erase_vjp(data.mask(), data.view(in_place), car::mean_fill{}, data.view(in_place));
         CHECK(in_place == grad);
     }

@@ -385,6 +385,10 @@ TEST_CASE("weights, clusters and the macro mean, as printed") {
     const auto negative = car::effect(p, c, data.labels, {}, {.weights = weights});
     CHECK(std::isnan(negative.mean));
     CHECK(negative.reason == car::reason::bad_weight);
+    car::effect_accumulator by_class(3);
+    by_class.add(p, c, data.labels, {.weights = weights});
+    CHECK(by_class.macro().reason == car::reason::bad_weight);
+    CHECK(std::isnan(by_class.macro().mean));
     const std::vector<double> none(static_cast<std::size_t>(n), 0.0);
     CHECK(car::effect(p, c, data.labels, {}, {.weights = none}).reason == car::reason::no_rows);
 }
@@ -429,6 +433,8 @@ TEST_CASE("errors") {
     CHECK(rows == std::vector<float>{7, 7});
     CHECK_THROWS_WITH(car::mean_effect({nullptr, 3}), "car::mean_effect: effects is null or of negative size");
     CHECK_THROWS_WITH(car::effect(p, q, std::vector{0, 1}, {.draws = 2}), "car::effect: c has shape 2 x 3, expected 4 x 3");
+    CHECK_THROWS_WITH(car::effect(p, q, std::vector{0, 1}, {.draws = (std::int64_t{1} << 62) + 1}),
+                      "car::effect: draws is 4611686018427387905, which with 2 rows is larger than memory");
     CHECK_THROWS_WITH(car::effect(p, q, std::vector{0, 1}, {.draws = 0}), "car::effect: draws is 0, expected at least 1");
     float vector[2][3] = {};
     CHECK_THROWS_WITH(car::effect(p, q, std::vector{0, 1}, {.scale = car::scale::divergence}, {.class_effect = car::view(vector)}),
@@ -438,8 +444,8 @@ TEST_CASE("errors") {
     CHECK_THROWS_WITH(car::effect(p, q, std::vector{0, 1}, {}, {.row_effect = rows, .row_draw_error = rows}),
                       "car::effect: row_draw_error overlaps row_effect");
     car::effect_accumulator other(3, {.scale = car::scale::logit}), plain(3);
-    CHECK_THROWS_WITH(plain.merge(other), "car::effect_accumulator::merge: other has another scale, interval or number of draws or "
-                                          "resamples, or another seed");
+    CHECK_THROWS_WITH(plain.merge(other), "car::effect_accumulator::merge: other has another scale, ignore_index, level, interval or "
+                                          "number of draws or resamples, or another seed");
     car::effect_accumulator two(2), three(3);
     CHECK_THROWS_WITH(two.add(p, q, std::vector{0, 1}), "car::effect_accumulator::add: p has 3 columns, expected 2");
     CHECK_THROWS_WITH(two.merge(three), "car::effect_accumulator::merge: other has 3 classes, expected 2");

@@ -79,6 +79,29 @@ TEST_CASE("a profile: groups, parents, all, macro, drop, ranking") {
     CHECK(right.of(0).mean == accuracy.of(0).mean);
 }
 
+TEST_CASE("the macro mean of one group is the group's, interval and all") {
+    const std::vector<double> values{-0.027874130338500707, 1.4489390506059441, 1.699401720334921};
+    for (const auto interval : {car::interval::student_t, car::interval::normal, car::interval::bootstrap}) {
+        car::profile one(1, {.interval = interval});
+        one.add(values, std::vector<int>(3, 0));
+        const auto group = one.of(0), macro = one.macro();
+        CHECK(macro.mean == group.mean);
+        CHECK(macro.lower == doctest::Approx(group.lower).epsilon(1e-14));
+        CHECK(macro.upper == doctest::Approx(group.upper).epsilon(1e-14));
+    }
+}
+
+TEST_CASE("values with clusters and values without are not one sample") {
+    car::profile plain(2), clustered(2);
+    plain.add(std::vector<double>(4, 0.0), std::vector<int>(4, 0));
+    clustered.add(std::vector<double>{1, 1}, std::vector{1, 1}, std::vector{1, 2});
+    CHECK_THROWS_WITH(plain.add(std::vector<double>{1, 1}, std::vector{1, 1}, std::vector{1, 2}),
+                      "car::profile::add: clusters are those of some rows, expected them for all rows of a sample or for none");
+    CHECK_THROWS_WITH(plain.merge(clustered),
+                      "car::profile::merge: clusters are those of some rows, expected them for all rows of a sample or for none");
+    CHECK(plain.all().count == 4);
+}
+
 TEST_CASE("Wilson's interval, from its definition: the ends solve (m - x)^2 = z^2 x (1 - x) / n") {
     for (const std::size_t n : {1u, 10u, 350u}) {
         for (const std::size_t right : {std::size_t{0}, n / 2, n}) {
@@ -102,6 +125,8 @@ TEST_CASE("errors") {
     CHECK_THROWS_WITH(car::top_k(p, std::vector{2}, hits), "car::top_k: label in row 0 is 2, expected 0 to 1 or ignore_index -100");
     std::vector<std::int64_t> groups(1);
     CHECK_THROWS_WITH(car::bins(hits, std::vector<double>{1, 1}, groups), "car::bins: edge 1 is not above the one before it");
+    CHECK_THROWS_WITH(car::bins(hits, std::vector<double>{NAN}, groups), "car::bins: edge 0 is NaN");
+    CHECK_THROWS_WITH(car::profile(2).add(hits, car::vector_view<const int>{nullptr, 1}), "car::profile::add: groups is null");
     car::profile plain(2), wilson(2, {.interval = car::interval::wilson}), three(3);
     CHECK_THROWS_WITH(plain.add(hits, std::vector{2}), "car::profile::add: group in row 0 is 2, expected -1 to 1");
     CHECK_THROWS_WITH(plain.add(hits, std::vector{0, 1}), "car::profile::add: groups has size 2, expected 1, one for each value");

@@ -393,6 +393,133 @@ TEST_CASE("every degenerate case is NaN with a reason") {
     CHECK(undefined.reason == reason::undefined_replicate);
 }
 
+TEST_CASE("a propensity that is read and is NaN leaves no answer, whatever is made of it") {
+    const std::vector<double> y{1, 2, 3, 5}, mean(4, 0);
+    const auto check = [&](const auto& how, std::size_t at, const car::treatment_options& options = {}) {
+        std::vector<double> e(4, 0.5);
+        e[at] = NAN;
+        const auto found = car::treatment(how, {std::vector{1, 0, 1, 0}, y, e, mean, mean}, options);
+        CHECK(std::isnan(found.mean));
+        CHECK(found.reason == car::reason::not_finite);
+        CHECK(found.status == car::row_status{car::fault::not_finite, static_cast<std::ptrdiff_t>(at), 1});
+    };
+    for (const std::size_t at : {0u, 1u}) {
+        for (const auto how : {car::weighting::inverse, car::weighting::treated, car::weighting::control, car::weighting::overlap})
+            check(car::hajek{how}, at);
+        check(car::horvitz_thompson{}, at);
+        check(car::aipw_treated{}, at);
+        check(car::aipw{}, at, {.clip = 0.1});
+        check(car::difference_in_means{}, at, {.trim = 0.1});
+    }
+    const std::vector<double> unread(4, NAN);
+    CHECK(car::treatment(car::difference_in_means{}, {std::vector{1, 0, 1, 0}, y, unread}).mean == -1.5);
+}
+
+TEST_CASE("clusters with numbers of 64 bits are told apart") {
+    const std::vector<int> t{1, 0, 1, 0}, s(4, 0);
+    const std::vector<double> y{1, 2, 3, 5}, e(4, 0.5);
+    const std::vector<std::uint64_t> high{0x8000000000000001u, 0x9000000000000002u, 0xa000000000000003u, 0xf000000000000004u};
+    const std::vector<int> low{1, 2, 3, 4};
+    const auto same = [](const car::treatment_result& a, const car::treatment_result& b) {
+        CHECK(a.units == 4);
+        CHECK(a.units == b.units);
+        CHECK(a.standard_error == b.standard_error);
+    };
+    same(car::treatment(car::horvitz_thompson{}, {.treatment = t, .outcome = y, .propensity = e, .clusters = high}),
+         car::treatment(car::horvitz_thompson{}, {.treatment = t, .outcome = y, .propensity = e, .clusters = low}));
+    same(car::stratification(t, y, s, 1, {}, high), car::stratification(t, y, s, 1, {}, low));
+}
+
+TEST_CASE("clusters of rows that are left out are no units") {
+    // Stratum 0 has two clusters; a hundred others have treated rows alone, in stratum 1, one of them without an outcome.
+    std::vector<int> t{1, 0, 1, 0}, s(4, 0), cluster{1, 1, 2, 2};
+    std::vector<double> y{1, 0.5, 2, 1};
+    const auto alone = car::stratification(t, y, s, 2, {}, cluster);
+    for (int k = 0; k != 100; ++k) {
+        t.push_back(1), s.push_back(1), cluster.push_back(10 + k);
+        y.push_back(k == 7 ? NAN : 3);
+    }
+    const auto dropped = car::stratification(t, y, s, 2, {.empty_stratum = car::empty_stratum::drop}, cluster);
+    CHECK(dropped.dropped == 100);
+    CHECK(dropped.units == 2);
+    CHECK(dropped.mean == alone.mean);
+    CHECK(alone.standard_error > 0);
+    CHECK(dropped.standard_error == alone.standard_error);
+    CHECK(dropped.lower == alone.lower);
+}
+
+TEST_CASE("Welch's degrees of freedom are whole where they are, at any scale") {
+    const double quantile = 2.144786687916927; // of t with 14 degrees, which are exact here
+    for (const double scale : {1.0, 1e-90, 1e80}) {
+        std::vector<int> t;
+        std::vector<double> y;
+        for (const double value : {16, 14, 3, 12, 8, 16, 2, 9})
+            for (const int arm : {0, 1}) {
+                t.push_back(arm);
+                y.push_back(scale * (value + 5 * arm));
+            }
+        const auto found = car::treatment(car::difference_in_means{}, {.treatment = t, .outcome = y});
+        CHECK((found.upper - found.mean) / found.standard_error == doctest::Approx(quantile).epsilon(1e-12));
+    }
+}
+
+TEST_CASE("a resample without any unit is left out, of a table too") {
+    std::vector<int> t, s, cluster;
+    std::vector<double> y;
+    for (int k = 0; k != 5; ++k)
+        for (const int arm : {0, 1}) {
+            t.push_back(arm), s.push_back(0), cluster.push_back(k);
+            y.push_back(k * k % 3 + arm * k);
+        }
+    const auto table = car::stratification(t, y, s, 1, {.interval = car::interval::bootstrap}, cluster);
+    const auto rows = car::treatment(car::difference_in_means{}, {.treatment = t, .outcome = y, .clusters = cluster},
+                                     {.interval = car::interval::bootstrap});
+    CHECK(table.lower < table.upper);
+    CHECK(table.lower == doctest::Approx(rows.lower).epsilon(1e-12));
+    CHECK(table.upper == doctest::Approx(rows.upper).epsilon(1e-12));
+}
+
+TEST_CASE("rows with clusters and rows without are not one sample") {
+    const std::vector<int> t{1, 0, 1, 0}, s(4, 0), cluster{1, 1, 2, 2};
+    const std::vector<double> y{1, 2, 3, 5}, e(4, 0.5);
+    const std::string message = "clusters are those of some rows, expected them for all rows of a sample or for none";
+    car::treatment_accumulator<car::hajek> plain(car::hajek{}), clustered(car::hajek{}), empty(car::hajek{});
+    plain.add({.treatment = t, .outcome = y, .propensity = e});
+    clustered.add({.treatment = t, .outcome = y, .propensity = e, .clusters = cluster});
+    const double before = plain.result().mean;
+    CHECK_THROWS_WITH(plain.add({.treatment = t, .outcome = y, .propensity = e, .clusters = cluster}),
+                      ("car::treatment: " + message).c_str());
+    CHECK_THROWS_WITH(clustered.add({.treatment = t, .outcome = y, .propensity = e}), ("car::treatment: " + message).c_str());
+    CHECK_THROWS_WITH(plain.merge(clustered), ("car::treatment_accumulator::merge: " + message).c_str());
+    plain.merge(empty), clustered.merge(empty), empty.merge(clustered);
+    clustered.add({});
+    CHECK(plain.result().mean == before);
+    CHECK(plain.result().count == 4);
+    CHECK(empty.result().units == 2);
+
+    car::plug_in_accumulator table(1), other(1), none(1);
+    table.add(t, y, s);
+    other.add(t, y, s, cluster);
+    CHECK_THROWS_WITH(table.add(t, y, s, cluster), ("car::plug_in_accumulator::add: " + message).c_str());
+    CHECK_THROWS_WITH(other.add(t, y, s), ("car::plug_in_accumulator::add: " + message).c_str());
+    CHECK_THROWS_WITH(table.merge(other), ("car::plug_in_accumulator::merge: " + message).c_str());
+    table.merge(none), none.merge(other);
+    CHECK(table.back_door().count == 4);
+    CHECK(none.back_door().units == 2);
+}
+
+TEST_CASE("stabilised weights keep the share of a rare arm") {
+    for (const std::size_t n : {100u, 1000u, 10000u}) {
+        const std::size_t control = n / 16 + 1;
+        std::vector<int> t(n, 1);
+        std::fill_n(t.begin(), control, 0);
+        std::vector<double> w(n);
+        car::propensity_weights(car::weighting::stabilised, t, std::vector<double>(n, 0.5), w);
+        const wide want = wide(control) / wide(n) * 2;
+        CHECK(std::abs(static_cast<double>((wide(w[0]) - want) / want)) <= 3 * u);
+    }
+}
+
 TEST_CASE("weights") {
     const std::vector<int> t{1, 0, 0, 1, 0};
     const std::vector<double> e{0.25, 0.25, 0.5, 1.0, 0.75};
@@ -429,9 +556,19 @@ TEST_CASE("errors") {
                       "car::treatment: clusters or a bootstrap are given, expected neither for a T-learner: its standard error is of "
                       "independent rows");
     CHECK_THROWS_WITH(car::stratification(t, y, two, 2), "car::plug_in_accumulator::add: category in row 1 is 2, expected 0 to 1");
+    CHECK_THROWS_WITH(car::stratification(t, y, car::vector_view<const int>{nullptr, 2}, 2),
+                      "car::plug_in_accumulator::add: category is null");
+    CHECK_THROWS_WITH(car::stratification(t, y, t, 2, {.interval = car::interval::bootstrap, .resamples = -1}),
+                      "car::plug_in_accumulator: resamples is -1, expected 2 to 1000000");
+    CHECK_THROWS_WITH(car::treatment(car::hajek{}, {}, {.interval = car::interval::bootstrap, .resamples = -1}),
+                      "car::treatment: resamples is -1, expected 2 to 1000000");
+    const int square[2][2] = {{0, 1}, {1, 0}};
+    CHECK_THROWS_WITH(car::treatment(car::hajek{}, {.treatment = square, .outcome = y, .propensity = y}),
+                      "car::treatment: treatment has no size, expected a vector");
     CHECK_THROWS_WITH(car::stratification(t, y, t, 0), "car::plug_in_accumulator: categories is less than 1");
     car::treatment_accumulator<car::hajek> a(car::hajek{}), b(car::hajek{}, {.clip = 0.1});
-    CHECK_THROWS_WITH(a.merge(b), "car::treatment_accumulator::merge: other has another interval, clip, trim, number of resamples or seed");
+    CHECK_THROWS_WITH(a.merge(b),
+                      "car::treatment_accumulator::merge: other has another level, interval, clip, trim, number of resamples or seed");
     const car::treatment_accumulator<car::hajek> overlap(car::hajek{car::weighting::overlap});
     CHECK_THROWS_WITH(a.merge(overlap), "car::treatment_accumulator::merge: other has an estimator with other options");
     std::vector<double> e{0.5, 0.5};

@@ -165,7 +165,7 @@ def test_errors_of_a_stream(study):
         one.merge(car.TreatmentAccumulator("aipw"))
     with pytest.raises(ValueError, match="other has an estimator with other options"):
         one.merge(car.TreatmentAccumulator("hajek", weighting="overlap"))
-    with pytest.raises(ValueError, match="other has another interval, clip"):
+    with pytest.raises(ValueError, match="other has another level, interval, clip"):
         one.merge(car.TreatmentAccumulator("hajek", clip=0.1))
     with pytest.raises(ValueError, match="estimator is 'ols', expected one of 'difference_in_means'"):
         car.TreatmentAccumulator("ols")

@@ -156,11 +156,12 @@ template <class T, class Fill>
 void erase_vjp(image_view<T> masks, std::type_identity_t<image_view<const std::remove_const_t<T>>> upstream, const Fill& fill,
                std::type_identity_t<image_view<std::remove_const_t<T>>> grad_images) {
     using Value = std::remove_const_t<T>;
-    detail::check_erase<Value>(detail::image_checker("erase_vjp"), "upstream", upstream, masks, fill, "grad_images", grad_images);
+    const image_view<const Value> weights = masks;
+    detail::check_erase<Value>(detail::image_checker("erase_vjp"), "upstream", upstream, weights, fill, "grad_images", grad_images);
     for (std::ptrdiff_t n = 0; n != upstream.count; ++n)
         for (std::ptrdiff_t channel = 0; channel != upstream.channels; ++channel) {
-            const std::ptrdiff_t plane = masks.channels == 1 ? 0 : channel;
-            const auto mask = [&](std::ptrdiff_t y, std::ptrdiff_t x) { return static_cast<double>(masks(n, plane, y, x)); };
+            const std::ptrdiff_t plane = weights.channels == 1 ? 0 : channel;
+            const auto mask = [&](std::ptrdiff_t y, std::ptrdiff_t x) { return static_cast<double>(weights(n, plane, y, x)); };
             const auto g = [&](std::ptrdiff_t y, std::ptrdiff_t x) { return static_cast<double>(upstream(n, channel, y, x)); };
             double through_mean = 0;
             if constexpr (std::is_same_v<Fill, mean_fill>)
@@ -185,11 +186,12 @@ void erase_vjp(image_view<T> masks, std::type_identity_t<image_view<const std::r
                std::type_identity_t<image_view<std::remove_const_t<T>>> grad_background) {
     using Value = std::remove_const_t<T>;
     const detail::image_checker check("erase_vjp");
-    detail::check_erase<Value>(check, "upstream", upstream, masks, fill, "grad_images", grad_images);
+    const image_view<const Value> weights = masks;
+    detail::check_erase<Value>(check, "upstream", upstream, weights, fill, "grad_images", grad_images);
     check.shape("grad_background", grad_background, fill.images.count, upstream.channels, upstream.height, upstream.width);
     check.distinct("grad_background", grad_background);
     check.separate("grad_background", grad_background, "upstream", upstream, false);
-    check.separate("grad_background", grad_background, "masks", masks, false);
+    check.separate("grad_background", grad_background, "masks", weights, false);
     check.separate("grad_background", grad_background, "background", fill.images, false);
     check.separate("grad_background", grad_background, "grad_images", grad_images, false);
     const std::ptrdiff_t shared = fill.images.count == 1 ? upstream.count : 1;
@@ -199,11 +201,11 @@ void erase_vjp(image_view<T> masks, std::type_identity_t<image_view<const std::r
                 for (std::ptrdiff_t x = 0; x != upstream.width; ++x) {
                     detail::compensated_sum sum;
                     for (std::ptrdiff_t k = n; k != n + shared; ++k)
-                        sum.add(detail::part(static_cast<double>(masks(k, masks.channels == 1 ? 0 : channel, y, x)),
+                        sum.add(detail::part(static_cast<double>(weights(k, weights.channels == 1 ? 0 : channel, y, x)),
                                              static_cast<double>(upstream(k, channel, y, x))));
                     grad_background(n, channel, y, x) = static_cast<Value>(sum.value());
                 }
-    erase_vjp(masks, upstream, fill, grad_images); // last: it may overwrite upstream
+    erase_vjp(weights, upstream, fill, grad_images); // last: it may overwrite upstream
 }
 
 } // namespace car::inline CAR_ABI

@@ -108,6 +108,7 @@ class effect_accumulator {
         if (factual.cols != classes())
             detail::checker("effect_accumulator::add")
                 .fail("p has " + std::to_string(factual.cols) + " columns, expected " + std::to_string(classes()));
+        detail::checker("effect_accumulator::add").same_units(factual.rows == 0 || all_.data.takes(arrays.clusters.data() != nullptr));
         const std::int64_t first = options_.first_row + rows_;
         const auto add_row = [&](std::ptrdiff_t i, std::ptrdiff_t label, double weight, double effect) {
             all_.add(weight, effect, first + i, arrays.clusters, i);
@@ -124,9 +125,10 @@ class effect_accumulator {
         if (other.classes() != classes())
             check.fail("other has " + std::to_string(other.classes()) + " classes, expected " + std::to_string(classes()));
         const effect_options &a = options_, &b = other.options_;
-        check.require(a.scale == b.scale && a.draws == b.draws && a.interval == b.interval && a.resamples == b.resamples &&
-                          a.seed == b.seed,
-                      "other has another scale, interval or number of draws or resamples, or another seed");
+        check.require(a.scale == b.scale && a.draws == b.draws && a.ignore_index == b.ignore_index && a.level == b.level &&
+                          a.interval == b.interval && a.resamples == b.resamples && a.seed == b.seed,
+                      "other has another scale, ignore_index, level, interval or number of draws or resamples, or another seed");
+        check.same_units(all_.data.takes(other.all_.data));
         rows_ += other.rows_;
         all_.merge(other.all_);
         for (std::size_t k = 0; k != classes_.size(); ++k) classes_[k].merge(other.classes_[k]);

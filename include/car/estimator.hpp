@@ -76,9 +76,9 @@ struct difference_in_means {
     static detail::evaluation<4> at(const detail::double_doubles& sums) { return detail::contrast_at(sums); }
     static double variance(const detail::moments<4>& m) { return arm(m, 0) + arm(m, 2); }
     static double degrees(const detail::moments<4>& m) {
-        const double a = arm(m, 0), b = arm(m, 2), n = m.sum(0).high, k = m.sum(2).high;
-        const double welch = (a + b) * (a + b) / (a * a / (n - 1) + b * b / (k - 1));
-        return welch >= 1 ? welch : 1; // 0 / 0 of two arms without spread
+        detail::welch_degrees degrees(variance(m));
+        for (const std::size_t k : {0u, 2u}) degrees.add(arm(m, k), m.sum(k).high - 1);
+        return degrees.value();
     }
 
   private:

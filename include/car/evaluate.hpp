@@ -62,6 +62,7 @@ inline void bins(const vector_view<const double>& values, std::span<const double
     const detail::checker check("bins");
     check.shape(detail::footprint_of("groups", groups), values.size, 1);
     check.shape(detail::footprint_of("values", values), values.size, 1);
+    check.require(edges.empty() || !std::isnan(edges[0]), "edge 0 is NaN");
     for (std::size_t k = 1; k < edges.size(); ++k)
         if (!(edges[k - 1] < edges[k])) check.fail("edge " + std::to_string(k) + " is not above the one before it");
     for (std::ptrdiff_t i = 0; i != values.size; ++i)
@@ -112,7 +113,9 @@ class profile {
     void add_rows(const detail::checker& check, std::ptrdiff_t rows, Value value, const label_view& groups, const label_view& clusters) {
         if (groups.size() != rows)
             check.fail("groups has size " + std::to_string(groups.size()) + ", expected " + std::to_string(rows) + ", one for each value");
+        check.require(rows == 0 || groups.data() != nullptr, "groups is null");
         if (clusters.data()) check.shape(detail::footprint_of("clusters", clusters), rows, 1);
+        for (const auto& group : groups_) check.same_units(rows == 0 || group.data.takes(clusters.data() != nullptr));
         check.require(!clusters.data() || options_.interval != interval::wilson, "clusters are given, expected none for Wilson's interval");
         for (std::ptrdiff_t i = 0; i != rows; ++i) {
             if (groups[i] < -1 || groups[i] >= size())
@@ -155,8 +158,10 @@ class profile {
         const detail::checker check("profile::merge");
         if (other.size() != size()) check.fail("other has " + std::to_string(other.size()) + " groups, expected " + std::to_string(size()));
         const profile_options &a = options_, &b = other.options_;
-        check.require(a.interval == b.interval && a.resamples == b.resamples && a.seed == b.seed,
-                      "other has another interval, number of resamples or seed");
+        check.require(a.level == b.level && a.interval == b.interval && a.resamples == b.resamples && a.seed == b.seed,
+                      "other has another level, interval, number of resamples or seed");
+        for (const auto& group : groups_)
+            for (const auto& from : other.groups_) check.same_units(group.data.takes(from.data));
         rows_ += other.rows_;
         for (std::size_t k = 0; k != groups_.size(); ++k) groups_[k].merge(other.groups_[k]);
     }

@@ -22,7 +22,7 @@ namespace detail {
 
 /// Back door: cells are (stratum, treatment). Influence tau_s - tau + n_s / n_s1 (y - m_s1), - n_s / n_s0 (y - m_s0).
 inline table_evaluation back_door_at(const std::vector<cell>& cells, enum empty_stratum how) {
-    table_evaluation result{{}, std::vector<double_double>(cells.size()), std::vector<double_double>(cells.size())};
+    table_evaluation result(cells.size());
     double_double rows, total;
     for (std::size_t s = 0; s != cells.size(); s += 2) {
         const cell &control = cells[s], &treated = cells[s + 1];
@@ -30,7 +30,10 @@ inline table_evaluation back_door_at(const std::vector<cell>& cells, enum empty_
         if (here.high == 0) continue;
         if (control.empty() || treated.empty()) {
             ++result.empty_cells;
-            if (how == empty_stratum::drop) result.dropped += static_cast<std::int64_t>(here.high);
+            if (how == empty_stratum::drop) {
+                result.dropped += static_cast<std::int64_t>(here.high);
+                result.left_out[s] = result.left_out[s + 1] = true;
+            }
             continue;
         }
         result.level[s] = result.level[s + 1] = treated.mean() - control.mean();
@@ -50,7 +53,7 @@ inline table_evaluation back_door_at(const std::vector<cell>& cells, enum empty_
 ///     [x = 1] (xi(m) - psi(1)) / P(1) - [x = 0] (xi(m) - psi(0)) / P(0) + sum_m' (P(m'|1) - P(m'|0)) mu(m',x) - (psi(1) - psi(0))
 ///     + (P(m|1) - P(m|0)) / P(m|x) (y - mu(m,x))
 inline table_evaluation front_door_at(const std::vector<cell>& cells) {
-    table_evaluation result{{}, std::vector<double_double>(cells.size()), std::vector<double_double>(cells.size())};
+    table_evaluation result(cells.size());
     double_double arm[2], share[2], psi[2], bridge[2]; // bridge: sum_m (P(m|1) - P(m|0)) mu(m,x)
     for (std::size_t k = 0; k != cells.size(); ++k) arm[k % 2] += cells[k].count;
     for (const std::size_t x : {0u, 1u}) share[x] = arm[x] / (arm[0] + arm[1]);
@@ -112,11 +115,11 @@ class plug_in_accumulator {
 
   public:
     explicit plug_in_accumulator(std::int64_t categories, const plug_in_options& options = {})
-        : categories_(categories), options_(options), table_(static_cast<std::size_t>(categories < 1 ? 0 : 2 * categories), options.seed,
-                                                             detail::kept({options.level, options.interval}, options.resamples)) {
+        : categories_(categories), options_(options), table_(0, 0, 0) {
         const detail::checker check("plug_in_accumulator");
         check.require(categories >= 1, "categories is less than 1");
         detail::check_interval(check, interval(), options.resamples);
+        table_ = detail::table(2 * static_cast<std::size_t>(categories), options.seed, detail::kept(interval(), options.resamples));
     }
 
     /// Adds rows: `category` is the stratum of the back door, the mediator of the front door.
@@ -127,6 +130,7 @@ class plug_in_accumulator {
         check.shape(detail::footprint_of("outcome", outcome), treatment.size(), 1);
         detail::check_category(check, "category", category, treatment.size(), categories_);
         if (clusters.data()) check.shape(detail::footprint_of("clusters", clusters), treatment.size(), 1);
+        check.same_units(treatment.size() == 0 || table_.takes(clusters.data() != nullptr));
         for (std::ptrdiff_t i = 0; i != outcome.size; ++i, ++rows_)
             table_.add(static_cast<std::size_t>(2 * category[i] + treatment[i]), outcome[i], options_.first_row + rows_, clusters, i);
     }
@@ -134,8 +138,10 @@ class plug_in_accumulator {
         const detail::checker check("plug_in_accumulator::merge");
         check.require(other.categories_ == categories_, "other has another number of categories");
         const plug_in_options &a = options_, &b = other.options_;
-        check.require(a.interval == b.interval && a.empty_stratum == b.empty_stratum && a.resamples == b.resamples && a.seed == b.seed,
-                      "other has another interval, rule for empty strata, number of resamples or seed");
+        check.require(a.level == b.level && a.interval == b.interval && a.empty_stratum == b.empty_stratum && a.resamples == b.resamples &&
+                          a.seed == b.seed,
+                      "other has another level, interval, rule for empty strata, number of resamples or seed");
+        check.same_units(table_.takes(other.table_));
         rows_ += other.rows_;
         table_.merge(other.table_);
     }

@@ -58,17 +58,17 @@ class treatment_accumulator {
     Estimator how_;
     treatment_options options_;
     detail::sample<Estimator::features> data_;
-    std::int64_t rows_ = 0, treated_ = 0, clipped_ = 0, trimmed_ = 0, outside_ = 0;
+    std::int64_t rows_ = 0, treated_ = 0, clipped_ = 0, trimmed_ = 0, outside_ = 0, unknown_ = 0; ///< propensities: outside (0, 1), NaN
 
     detail::interval_options interval() const { return {options_.level, options_.interval}; }
 
   public:
-    explicit treatment_accumulator(const Estimator& how, const treatment_options& options = {})
-        : how_(how), options_(options), data_({options.seed, detail::kept(interval(), options.resamples)}) {
+    explicit treatment_accumulator(const Estimator& how, const treatment_options& options = {}) : how_(how), options_(options) {
         const detail::checker check("treatment");
         detail::check_interval(check, interval(), options.resamples);
         detail::check_share(check, "clip", options.clip);
         detail::check_share(check, "trim", options.trim);
+        data_ = detail::sample<Estimator::features>({options.seed, detail::kept(interval(), options.resamples)});
     }
 
     /// Adds rows: as car::treatment.
@@ -79,6 +79,7 @@ class treatment_accumulator {
         if constexpr (std::same_as<Estimator, t_learner>)
             check.require(!data.clusters.data() && options_.interval != interval::bootstrap,
                           "clusters or a bootstrap are given, expected neither for a T-learner: its standard error is of independent rows");
+        check.same_units(data.outcome.size == 0 || data_.takes(data.clusters.data() != nullptr));
         row_status status;
         const auto value = [](const vector_view<const double>& values, std::ptrdiff_t i) { return values ? values[i] : 0.0; };
         for (std::ptrdiff_t i = 0; i != data.outcome.size; ++i, ++rows_) {
@@ -95,14 +96,13 @@ class treatment_accumulator {
             }
             treated_ += row.treated;
             if (propensity && (row.propensity <= 0 || row.propensity >= 1)) ++outside_;
+            const bool is_unknown = (propensity || options_.trim) && std::isnan(row.propensity);
+            unknown_ += is_unknown;
             const auto features = how_.of(row);
-            for (const double feature : features)
-                if (!std::isfinite(feature)) {
-                    if (status.rows++ == 0) status = {fault::not_finite, i, 1};
-                    break;
-                }
+            const bool is_finite = std::all_of(features.begin(), features.end(), [](double feature) { return std::isfinite(feature); });
+            if ((is_unknown || !is_finite) && status.rows++ == 0) status = {fault::not_finite, i, 1};
             if (data.clusters.data())
-                data_.add_to_cluster(features, data.clusters[i]);
+                data_.add_to_cluster(features, data.clusters.name(i));
             else
                 data_.add(features, options_.first_row + rows_);
         }
@@ -112,13 +112,15 @@ class treatment_accumulator {
     void merge(const treatment_accumulator& other) {
         const detail::checker check("treatment_accumulator::merge");
         const treatment_options &a = options_, &b = other.options_;
-        check.require(a.interval == b.interval && a.clip == b.clip && a.trim == b.trim && a.resamples == b.resamples && a.seed == b.seed,
-                      "other has another interval, clip, trim, number of resamples or seed");
+        check.require(a.level == b.level && a.interval == b.interval && a.clip == b.clip && a.trim == b.trim &&
+                          a.resamples == b.resamples && a.seed == b.seed,
+                      "other has another level, interval, clip, trim, number of resamples or seed");
         if constexpr (std::equality_comparable<Estimator>) // it has options of its own
             check.require(how_ == other.how_, "other has an estimator with other options");
+        check.same_units(data_.takes(other.data_));
         data_.merge(other.data_);
         rows_ += other.rows_, treated_ += other.treated_, clipped_ += other.clipped_, trimmed_ += other.trimmed_,
-            outside_ += other.outside_;
+            outside_ += other.outside_, unknown_ += other.unknown_;
     }
 
     treatment_result result() const {
@@ -141,7 +143,7 @@ class treatment_accumulator {
         else if (result.control == 0)
             detail::undefined(result, reason::no_control);
         else if (const auto sums = data_.rows().sums();
-                 std::any_of(sums.begin(), sums.end(), [](auto& s) { return !std::isfinite(s.high); }))
+                 unknown_ != 0 || std::any_of(sums.begin(), sums.end(), [](auto& s) { return !std::isfinite(s.high); }))
             detail::undefined(result, reason::not_finite);
         return result;
     }
@@ -184,10 +186,10 @@ inline void propensity_weights(enum weighting how, const label_view& treatment, 
                    {detail::footprint_of("propensity", propensity), detail::footprint_of("treatment", treatment)});
     double treated = 0;
     for (std::ptrdiff_t i = 0; i != weights.size; ++i) treated += static_cast<double>(treatment[i]);
-    const double share = treated / static_cast<double>(weights.size);
+    const auto rows = static_cast<double>(weights.size);
     for (std::ptrdiff_t i = 0; i != weights.size; ++i) {
         const treatment_row row{.treated = treatment[i] == 1, .propensity = propensity[i]};
-        const double of_arm = how != weighting::stabilised ? 1 : row.treated ? share : 1 - share;
+        const double of_arm = how != weighting::stabilised ? 1 : (row.treated ? treated : rows - treated) / rows;
         const bool inside = row.propensity > 0 && row.propensity < 1;
         weights[i] = inside ? detail::weight_of(how, row, of_arm) : std::numeric_limits<double>::quiet_NaN();
     }

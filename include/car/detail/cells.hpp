@@ -3,9 +3,10 @@
 
 #include "inference.hpp" // estimates, intervals
 
-#include <map>     // the clusters' parts of cells
-#include <utility> // std::pair, std::move
-#include <vector>  // the cells
+#include <algorithm> // std::any_of, std::all_of
+#include <map>       // the clusters' parts of cells
+#include <utility>   // std::pair, std::move
+#include <vector>    // the cells
 
 namespace car::inline CAR_ABI {
 
@@ -19,6 +20,7 @@ struct treatment_result : estimate {
 namespace detail {
 
 inline void check_arms(const checker& check, const label_view& treatment) {
+    check.require(treatment.size() >= 0, "treatment has no size, expected a vector");
     check.require(treatment.size() == 0 || treatment.data() != nullptr, "treatment is null");
     for (std::ptrdiff_t i = 0; i != treatment.size(); ++i)
         if (treatment[i] != 0 && treatment[i] != 1)
@@ -28,6 +30,7 @@ inline void check_arms(const checker& check, const label_view& treatment) {
 inline void check_category(const checker& check, const char* name, const label_view& values, std::ptrdiff_t rows, std::int64_t count) {
     if (values.size() != rows)
         check.fail(std::string(name) + " has size " + std::to_string(values.size()) + ", expected " + std::to_string(rows));
+    if (rows != 0 && values.data() == nullptr) check.fail(std::string(name) + " is null");
     for (std::ptrdiff_t i = 0; i != rows; ++i)
         if (values[i] < 0 || values[i] >= count)
             check.fail(std::string(name) + " in row " + std::to_string(i) + " is " + std::to_string(values[i]) + ", expected 0 to " +
@@ -45,7 +48,10 @@ struct cell {
 struct table_evaluation {
     double_double value;
     std::vector<double_double> level, slope; ///< of each cell
+    std::vector<bool> left_out;              ///< cells whose rows are dropped
     std::int64_t empty_cells = 0, dropped = 0;
+
+    explicit table_evaluation(std::size_t cells) : level(cells), slope(cells), left_out(cells) {}
 };
 
 /// A sample whose variables are all discrete but for the outcome: moments of the outcome in each cell of their table. Merges.
@@ -62,12 +68,19 @@ class table {
     void add(std::size_t at, double outcome, std::int64_t row, const label_view& clusters, std::ptrdiff_t i) {
         cells_[at].add(std::array<double, 1>{outcome});
         const bool clustered = clusters.data() != nullptr;
-        if (!resamples_.empty()) resamples_[at].add({1, outcome}, clustered ? clusters[i] : row);
+        if (!resamples_.empty()) resamples_[at].add({1, outcome}, clustered ? clusters.name(i) : row);
         if (!clustered) return;
-        auto& part = clusters_[{clusters[i], at}];
+        auto& part = clusters_[{clusters.name(i), at}];
         ++part.first;
         part.second.add(outcome);
     }
+    /// As detail::sample has them.
+    bool is_empty() const {
+        return std::all_of(cells_.begin(), cells_.end(), [](const auto& of) { return of.count() == 0; });
+    }
+    bool takes(bool clusters) const { return is_empty() || clusters != clusters_.empty(); }
+    bool takes(const table& other) const { return other.is_empty() || takes(!other.clusters_.empty()); }
+
     void merge(const table& other) {
         for (std::size_t k = 0; k != cells_.size(); ++k) cells_[k].merge(other.cells_[k]);
         for (std::size_t k = 0; k != resamples_.size(); ++k) resamples_[k].merge(other.resamples_[k]);
@@ -114,13 +127,16 @@ class table {
             units = 0;
             for (auto part = clusters_.begin(); part != clusters_.end();) {
                 double_double sum;
+                bool is_left_out = true;
                 for (const std::int64_t cluster = part->first.first; part != clusters_.end() && part->first.first == cluster; ++part) {
                     const std::size_t k = part->first.second;
+                    if (found.left_out[k]) continue;
+                    is_left_out = false;
                     const double_double rows{part->second.first};
                     sum += rows * found.level[k] + found.slope[k] * (part->second.second.value() - rows * all[k].mean());
                 }
                 square += sum * sum;
-                ++units;
+                units += is_left_out ? 0 : 1;
             }
             square = square * double_double{units / (units - 1)};
         }
@@ -135,7 +151,8 @@ class table {
             for (std::size_t b = 0; b != resamples_.front().size(); ++b) {
                 std::vector<cell> drawn;
                 for (const auto& of : resamples_) drawn.push_back({of.sums(b)[0], of.sums(b)[1]});
-                values.push_back(at(drawn).value.high);
+                if (std::any_of(drawn.begin(), drawn.end(), [](const cell& of) { return !of.empty(); }))
+                    values.push_back(at(drawn).value.high); // a resample of no unit at all is none
             }
             set_percentiles(result, values, options.level);
         }

@@ -89,6 +89,11 @@ class checker {
         if (!condition) fail(message);
     }
 
+    /// Either all rows of a sample have clusters, or none.
+    void same_units(bool taken) const {
+        require(taken, "clusters are those of some rows, expected them for all rows of a sample or for none");
+    }
+
     void finite(const char* name, double value) const {
         if (!std::isfinite(value)) fail(std::string(name) + " is " + std::to_string(value) + ", expected a finite number");
     }

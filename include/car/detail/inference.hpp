@@ -51,7 +51,8 @@ inline std::size_t kept(const interval_options& options, std::int64_t resamples)
 
 inline double width(const interval_options& options, double degrees) {
     if (options.kind == interval::normal) return normal_quantile(options.level);
-    return student_t_quantile(options.level, static_cast<std::int64_t>(std::clamp(std::floor(degrees), 1.0, 1e15)));
+    const double whole = std::floor(degrees * (1 + 0x1p-48)); // a whole number may have lost its last digits
+    return student_t_quantile(options.level, static_cast<std::int64_t>(std::clamp(whole, 1.0, 1e15)));
 }
 
 inline void set_error(estimate& result, double variance, double degrees, const interval_options& options) {
@@ -59,6 +60,26 @@ inline void set_error(estimate& result, double variance, double degrees, const i
     const double half = width(options, degrees) * result.standard_error;
     result.lower = result.mean - half;
     result.upper = result.mean + half;
+}
+
+/// Welch's degrees of freedom of a sum of independent estimates: 1 / sum of (their share of its variance)^2 / their own degrees.
+class welch_degrees {
+    double variance_, inverse_ = 0;
+
+  public:
+    explicit welch_degrees(double variance) : variance_(variance) {}
+    void add(double variance, double degrees) {
+        const double share = variance / variance_;
+        inverse_ += share * share / degrees;
+    }
+    /// 1 where nothing varies: 0 / 0. The interval is a point then.
+    double value() const { return inverse_ > 0 && inverse_ < 1 ? 1 / inverse_ : 1; }
+};
+
+/// Has a resample any unit?
+template <std::size_t Features>
+bool is_drawn(const std::array<double_double, Features>& sums) {
+    return std::any_of(sums.begin(), sums.end(), [](const double_double& sum) { return sum.high != 0; });
 }
 
 /// Percentiles of the resamples' estimates, between neighbours in proportion.
@@ -121,8 +142,7 @@ estimate infer(const sample<Features>& data, const interval_options& options, At
         std::vector<double> values;
         for (std::size_t b = 0; b != data.replicates().size(); ++b) {
             const auto sums = data.replicates().sums(b);
-            const bool drawn = std::any_of(sums.begin(), sums.end(), [](const double_double& sum) { return sum.high != 0; });
-            if (drawn) values.push_back(at(sums).value.high); // a resample of no unit at all is none
+            if (is_drawn(sums)) values.push_back(at(sums).value.high);
         }
         set_percentiles(result, values, options.level);
     }

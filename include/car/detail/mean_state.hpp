@@ -18,7 +18,7 @@ struct mean_state {
         negative_weight = negative_weight || weight < 0;
         const std::array<double, 2> features{weight, weight * value};
         if (clusters.data())
-            data.add_to_cluster(features, clusters[i]);
+            data.add_to_cluster(features, clusters.name(i));
         else
             data.add(features, row);
         if (value > 0) positive.add(weight);
@@ -45,32 +45,45 @@ struct mean_state {
 /// The mean of the means of the groups that have rows; groups are independent.
 inline estimate mean_of_groups(const std::vector<mean_state>& groups, const interval_options& options) {
     estimate result;
+    std::vector<const mean_state*> members;
+    std::vector<estimate> found;
     double_double mean;
-    double members = 0, square = 0, spread = 0, positive = 0;
+    double square = 0, positive = 0;
+    bool bad_weight = false;
     for (const mean_state& group : groups) {
         if (group.data.rows().count() == 0) continue;
-        const estimate one = group.result(options);
-        ++members;
+        members.push_back(&group);
+        const estimate& one = found.emplace_back(group.result(options));
         mean += mean_state::at(group.data.rows().sums()).value;
         square += one.standard_error * one.standard_error;
-        spread += one.standard_error * one.standard_error * one.standard_error * one.standard_error / static_cast<double>(one.units - 1);
         positive += one.positive;
+        bad_weight = bad_weight || group.negative_weight;
         result.count += one.count;
         result.units += one.units;
         if (result.reason == reason::none) result.reason = one.reason;
     }
-    if (members == 0) return undefined(result, reason::no_rows);
-    result.mean = (mean / double_double{members}).high;
+    if (members.empty()) return undefined(result, reason::no_rows);
+    if (bad_weight) return undefined(result, reason::bad_weight);
+    const auto count = static_cast<double>(members.size());
+    result.mean = (mean / double_double{count}).high;
     if (!std::isfinite(result.mean)) return undefined(result, reason::not_finite);
-    result.positive = positive / members;
+    result.positive = positive / count;
     if (std::isnan(square)) return result;
-    const double degrees = square * square / spread; // Welch's; 0 / 0 of groups without spread, whose interval is a point
-    set_error(result, square / (members * members), degrees >= 1 ? degrees : 1, options);
+    welch_degrees degrees(square);
+    for (const estimate& one : found) degrees.add(one.standard_error * one.standard_error, static_cast<double>(one.units - 1));
+    set_error(result, square / (count * count), degrees.value(), options);
     if (options.kind == interval::bootstrap) {
-        std::vector<double> values(groups.front().data.replicates().size());
-        for (std::size_t b = 0; b != values.size(); ++b)
-            for (const mean_state& group : groups)
-                if (group.data.rows().count() != 0) values[b] += mean_state::at(group.data.replicates().sums(b)).value.high / members;
+        std::vector<double> values;
+        for (std::size_t b = 0; b != groups.front().data.replicates().size(); ++b) {
+            double value = 0;
+            bool drawn = false;
+            for (const mean_state* group : members) {
+                const auto sums = group->data.replicates().sums(b);
+                drawn = drawn || is_drawn(sums);
+                value += mean_state::at(sums).value.high / count;
+            }
+            if (drawn) values.push_back(value);
+        }
         set_percentiles(result, values, options.level);
     }
     return result;

@@ -140,6 +140,9 @@ class sample {
     }
 
     bool clustered() const { return !clusters_.empty(); }
+    /// Rows with clusters and rows without are not one sample.
+    bool takes(bool clusters) const { return rows_.count() == 0 || clusters == clustered(); }
+    bool takes(const sample& other) const { return other.rows_.count() == 0 || takes(other.clustered()); }
     const moments<Features>& rows() const { return rows_; }
     const resamples<Features>& replicates() const { return resamples_; }
     /// The moments of what is independent: of the rows, or of the sums over clusters.

@@ -8,6 +8,7 @@
 
 #include <cmath>   // std::isfinite, std::sqrt
 #include <cstdint> // std::int64_t
+#include <limits>  // the largest size
 #include <string>  // messages
 #include <vector>  // the draws of a row
 
@@ -114,6 +115,8 @@ row_status row_effects(const char* op, const Backend& on, const matrix_view<cons
     const checker check(op);
     check_effect(check, options);
     check.readable(footprint_of("p", p));
+    if (p.rows != 0 && options.draws > std::numeric_limits<std::ptrdiff_t>::max() / p.rows)
+        check.fail("draws is " + std::to_string(options.draws) + ", which with " + std::to_string(p.rows) + " rows is larger than memory");
     check.shape(footprint_of("c", c), p.rows * static_cast<std::ptrdiff_t>(options.draws), p.cols);
     if (arrays.row_effect) check.shape(footprint_of("row_effect", arrays.row_effect), p.rows, 1);
     if (arrays.row_draw_error) check.shape(footprint_of("row_draw_error", arrays.row_draw_error), p.rows, 1);
