@@ -970,6 +970,16 @@ TEST_CASE("irm and v_rex against their formulas in 113 bits") {
                          });
         }
     }
+    worlds masked(1, 12); // a label of probability 0 has no finite risk
+    masked.p[static_cast<std::size_t>(masked.labels[0])] = -HUGE_VAL;
+    const auto check_masked = [&](const auto& result) {
+        CHECK(result.status == car::row_status{car::fault::not_finite, 0, 1});
+        CHECK(std::isnan(result.value));
+        CHECK(std::isnan(masked.gradient[0]));
+    };
+    check_masked(car::v_rex(masked.in(), masked.labels, masked.environments, {}, {.grad_p = {masked.gradient.data(), 9, 4}}));
+    check_masked(
+        car::irm(masked.in(), masked.labels, masked.environments, {.penalty_weight = 0}, {.grad_p = {masked.gradient.data(), 9, 4}}));
     worlds w(1, 12);
     w.p[0] = std::numeric_limits<double>::quiet_NaN(); // a row of environment 0
     const auto result = car::irm(w.in(), w.labels, w.environments, {}, {.grad_p = {w.gradient.data(), 9, 4}});
@@ -982,6 +992,124 @@ TEST_CASE("irm and v_rex against their formulas in 113 bits") {
     CHECK(message_of([&] { car::irm(w.in(), w.labels, std::vector(8, 0)); }) == "car::irm: environments has shape 8 x 1, expected 9 x 1");
     CHECK(message_of([&] { car::v_rex(w.in(), w.labels, w.environments, {.reduction = car::reduction::none}); }) ==
           "car::v_rex: reduction is none, expected mean or sum: a row has no loss of its own");
+}
+
+TEST_CASE("a term of weight 0 counts nothing, though it is infinite") {
+    const double inf = HUGE_VAL;
+    const auto one = [](const std::vector<double>& of) { return car::matrix_view<const double>(of.data(), 1, 3); };
+    std::vector<double> a(3), b(3);
+    const std::vector<double> masked{-inf, 1, 2}, plain{0, 1, 2}, high{1, 1, 2}, apart{inf, 1, 2};
+    const std::vector<int> label{0};
+    for (const car::cal_options& options : {car::cal_options{.corrected_weight = 0}, car::cal_options{.factual_weight = 0}}) {
+        const auto found = car::cal(one(masked), one(plain), label, options, {.grad_p = {a.data(), 1, 3}, .grad_c = {b.data(), 1, 3}});
+        CHECK(found.value == inf);
+        CHECK(found.status.ok());
+        for (std::size_t k = 0; k != 3; ++k) CHECK((std::isfinite(a[k]) && std::isfinite(b[k])));
+    }
+    const auto factual = car::cal(one(high), one(apart), label, {.corrected_weight = 0});
+    CHECK(factual.value == doctest::Approx(std::log(2 + std::exp(1.0))).epsilon(1e-14));
+    for (const auto fusion : {car::fusion::sum, car::fusion::harmonic, car::fusion::gate}) {
+        const auto found = car::cf_vqa(one(plain), one(masked), one(plain), label,
+                                       {.fusion = fusion, .question_weight = 0, .vision_weight = 0, .divergence_weight = 0});
+        CHECK(found.value == inf);
+        CHECK(found.status.ok());
+    }
+}
+
+TEST_CASE("gamma of 0 believes both teachers alike, however sure one is") {
+    const std::vector<double> p{1, 2, 3}, sure{0, -2000, -2000};
+    const auto one = [](const auto& of) { return car::matrix_view<const double>(of.data(), 1, 3); };
+    for (const auto formula : {car::formula::exact, car::formula::as_published}) {
+        const auto found = car::xerm(one(p), one(sure), one(p), std::vector{0}, {.gamma = 0, .formula = formula});
+        CHECK(found.share == doctest::Approx(formula == car::formula::exact ? 0.5 : 1 / 2.00001).epsilon(1e-15));
+    }
+}
+
+TEST_CASE("the gradient of an input that is not read is 0") {
+    const std::vector<double> p{1, 2, 3, 4}, q{0.5, -1, 2, 1};
+    std::vector<double> gradient(4, 7);
+    const car::matrix_view<const double> P(p.data(), 2, 2), Q(q.data(), 2, 2);
+    const std::vector<int> labels{0, -100};
+    car::rubi(P, Q, {}, labels, {.question_weight = 0}, {.grad_q_out = {gradient.data(), 2, 2}});
+    CHECK(gradient == std::vector<double>(4, 0));
+    std::fill(gradient.begin(), gradient.end(), 7);
+    car::cf_vqa(P, Q, {}, labels, {.fusion = car::fusion::gate}, {.grad_v = {gradient.data(), 2, 2}});
+    CHECK(gradient == std::vector<double>(4, 0));
+}
+
+TEST_CASE("experts as published that all but rule an answer out") {
+    using real = long double; // whose exponents reach as far as these go
+    const auto softplus = [](real x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::abs(x))); };
+    const auto sigmoid = [](real x) { return 1 / (1 + std::exp(-x)); };
+    const std::vector<double> p{1, 2, 3}, gate{0.5};
+    const car::matrix_view<const double> P(p.data(), 1, 3);
+    for (const double low : {-5.0, -690.0, -720.0, -800.0})
+        for (const int label : {0, 1})
+            for (const bool mixin : {false, true}) {
+                const std::vector<double> bias{low, -1, -2};
+                std::vector<double> grad_p(3), grad_bias(3), grad_gate(1);
+                const car::matrix_view<const double> B(bias.data(), 1, 3);
+                const real g = mixin ? softplus(real(gate[0])) : real(1), entropy_weight = mixin ? 0.25L : 0;
+                double value = 0, to_smoothing = 0;
+                if (mixin) {
+                    const auto found = car::learned_mixin(
+                        P, B, gate, std::vector{label}, {.entropy_weight = 0.25, .formula = car::formula::as_published},
+                        {.grad_p = {grad_p.data(), 1, 3}, .grad_bias = {grad_bias.data(), 1, 3}, .grad_gate = grad_gate});
+                    value = found.value, to_smoothing = found.grad_smoothing;
+                    CHECK(found.status.ok());
+                } else {
+                    const auto found = car::product_of_experts(P, B, std::vector{label}, {.formula = car::formula::as_published},
+                                                               {.grad_p = {grad_p.data(), 1, 3}, .grad_bias = {grad_bias.data(), 1, 3}});
+                    value = found.value, to_smoothing = found.grad_smoothing;
+                    CHECK(found.status.ok());
+                }
+                real want = 0, want_smoothing = 0;
+                const auto near = [&](double got, real exact) { // logarithms of 800 lose as many roundings
+                    const double rounded = static_cast<double>(exact);
+                    CHECK((got == rounded ||
+                           std::abs(got - rounded) <= 4000 * 0x1p-53 * std::abs(rounded) + std::numeric_limits<double>::min()));
+                };
+                for (std::size_t k = 0; k != 3; ++k) {
+                    const real b = std::exp(real(bias[k])), odds = real(bias[k]) - std::log1p(-b), said = g * odds, z = real(p[k]) + said;
+                    const bool right = static_cast<int>(k) == label;
+                    want += softplus(right ? -z : z);
+                    want += entropy_weight / 3 * (sigmoid(said) * softplus(-said) + sigmoid(-said) * softplus(said));
+                    const real slope = right ? -sigmoid(-z) : sigmoid(z);
+                    const real along = slope - entropy_weight / 3 * said * sigmoid(said) * sigmoid(-said);
+                    want_smoothing += along * g * (1 / b - 1 / (1 - b));
+                    near(grad_p[k], slope);
+                    near(grad_bias[k], along * g * (1 + b / (1 - b)));
+                }
+                near(value, want);
+                near(to_smoothing, want_smoothing);
+            }
+    // An answer that it does rule out is masked.
+    const std::vector<double> bias{-HUGE_VAL, -1, -2};
+    const car::matrix_view<const double> B(bias.data(), 1, 3), P2(p.data() + 1, 1, 2), B2(bias.data() + 1, 1, 2);
+    std::vector<double> grad(3), grad_bias(3);
+    const auto product = car::product_of_experts(P, B, std::vector{1}, {.formula = car::formula::as_published},
+                                                 {.grad_p = {grad.data(), 1, 3}, .grad_bias = {grad_bias.data(), 1, 3}});
+    CHECK(product.value == car::product_of_experts(P2, B2, std::vector{0}, {.formula = car::formula::as_published}).value);
+    CHECK(product.grad_smoothing ==
+          car::product_of_experts(P2, B2, std::vector{0}, {.formula = car::formula::as_published}).grad_smoothing);
+    CHECK((grad[0] == 0 && grad_bias[0] == 0));
+    const auto mixed = car::learned_mixin(P, B, gate, std::vector{1}, {.formula = car::formula::as_published},
+                                          {.grad_p = {grad.data(), 1, 3}, .grad_bias = {grad_bias.data(), 1, 3}});
+    CHECK(mixed.value == car::learned_mixin(P2, B2, gate, std::vector{0}, {.formula = car::formula::as_published}).value);
+    CHECK((grad[0] == 0 && grad_bias[0] == 0));
+    CHECK(car::learned_mixin(P, B, gate, std::vector{0}, {.formula = car::formula::as_published}).value == HUGE_VAL);
+    // And a gate that is open without end leaves no answer.
+    const std::vector<double> open{HUGE_VAL}, below{-3, -1, -2};
+    const auto lost = car::learned_mixin(P, car::matrix_view<const double>(below.data(), 1, 3), open, std::vector{1});
+    CHECK(lost.status == car::row_status{car::fault::not_finite, 0, 1});
+    CHECK(std::isnan(lost.value));
+}
+
+TEST_CASE("a cosine of logits near the largest number") {
+    const std::vector<double> p{1.7e308, 1.7e308}, c{1, 1}, tiny{3e-320, 3e-320};
+    const auto one = [](const auto& of) { return car::matrix_view<const double>(of.data(), 1, 2); };
+    CHECK(car::logit_pairing(one(p), one(c), {.pairing = car::pairing::cosine}).value <= 0x1p-50);
+    CHECK(car::logit_pairing(one(tiny), one(c), {.pairing = car::pairing::cosine}).value <= 0x1p-50);
 }
 
 TEST_CASE("gradients of what is one number for all rows: the constant of cf_vqa, epsilon of dragonnet") {

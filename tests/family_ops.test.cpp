@@ -154,6 +154,14 @@ TEST_CASE_TEMPLATE("decompose and fusion_effect", T, float, double) {
                 }
         }
     }
+    for (const double large : {1e3, 1e6, 1e9}) { // branches that cancel
+        const std::vector<T> p{static_cast<T>(large)}, q{T(0.1)}, v{static_cast<T>(-large)};
+        std::vector<T> z(1);
+        const auto one = [](const auto& of) { return car::matrix_view<const T>(of.data(), 1, 1); };
+        car::fusion_effect(one(p), one(q), one(v), car::matrix_view<T>(z.data(), 1, 1), {.part = car::effect_part::total});
+        const dual fact = log_sigmoid(dual(wide(p[0])) + dual(wide(q[0])) + dual(wide(v[0]))), nothing = log_sigmoid(dual(0.0));
+        CHECK(within(z[0], fact - nothing, 16, magnitude(fact.v) + magnitude(nothing.v)));
+    }
     std::vector<T> mean{1, 2}, x{3, 4, 5, 8};
     car::running_mean(mean, car::matrix_view<const T>(x.data(), 2, 2), 0.25);
     CHECK(mean == std::vector<T>{T(1.75), T(3)});
@@ -177,6 +185,29 @@ TEST_CASE_TEMPLATE("logit adjustment after training", T, float, double) {
     }
     CHECK(message_of([&] { car::logit_adjustment(in(p), std::vector<T>(2), out(z)); }) ==
           "car::logit_adjustment: log_prior has shape 2 x 1, expected 7 x 1");
+}
+
+TEST_CASE("the de-confounded classifier: squares that leave the range") {
+    const std::vector<double> w{1, 2}, g{1}, direction{5, -1};
+    const auto run = [&](double of_x, double of_w, double strength) {
+        std::vector<double> x{3 * of_x, 4 * of_x}, weights{w[0] * of_w, w[1] * of_w}, d{direction[0] * of_x, direction[1] * of_x};
+        std::vector<double> all(5);
+        const car::matrix_view<const double> X(x.data(), 1, 2), W(weights.data(), 1, 2);
+        car::deconfounded(X, W, car::matrix_view<double>(all.data(), 1, 1), {.heads = 1, .gamma = of_w / 32, .strength = strength}, d);
+        car::deconfounded_vjp(X, W, {g.data(), 1, 1}, {.grad_x = {&all[1], 1, 2}, .grad_w = {&all[3], 1, 2}},
+                              {.heads = 1, .gamma = of_w / 32});
+        for (const std::size_t k : {1u, 2u}) all[k] *= of_x;
+        for (const std::size_t k : {3u, 4u}) all[k] *= of_w;
+        return all;
+    };
+    for (const double strength : {0.0, 3.0}) {
+        const std::vector<double> plain = run(1, 1, strength);
+        for (const double size : {1e160, 1e200, 1e-160, 1e-170})
+            for (const bool weights : {false, true}) {
+                const std::vector<double> one = weights ? run(1, size, strength) : run(size, 1, strength);
+                for (std::size_t k = 0; k != 5; ++k) CHECK(one[k] == doctest::Approx(plain[k]).epsilon(1e-13));
+            }
+    }
 }
 
 TEST_CASE_TEMPLATE("the de-confounded classifier and its gradients against the formula in 113 bits", T, float, double) {

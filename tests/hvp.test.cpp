@@ -214,6 +214,21 @@ TEST_CASE_TEMPLATE("within 16u of the magnitudes of its terms, for every flow an
     worst.check(types::limits<T>::name);
 }
 
+TEST_CASE("without alpha c is not read: its direction leads nowhere") {
+    const std::vector<double> p{1, 2, 0.5}, along{0.25, -1, 2};
+    std::vector<double> plain(3, -7), grad_p(3, -7), grad_c(3, -7);
+    const car::matrix_view<const double> P(p.data(), 1, 3), D(along.data(), 1, 3);
+    const std::vector<int> label{1};
+    for (const std::optional<double> softcap : {std::optional<double>(), std::optional(3.0)}) {
+        const car::loss_options options{.alpha = 0, .softcap = softcap};
+        car::loss_hvp(car::scalar, P, {}, label, {.p = D}, options, {.grad_p = {plain.data(), 1, 3}});
+        car::loss_hvp(car::scalar, P, {}, label, {.p = D, .c = D}, options,
+                      {.grad_p = {grad_p.data(), 1, 3}, .grad_c = {grad_c.data(), 1, 3}});
+        CHECK(grad_p == plain);
+        CHECK(grad_c == std::vector<double>(3, 0));
+    }
+}
+
 TEST_CASE("a batch: weights, masks, the mean, in place of the direction, special rows, errors") {
     const double inf = HUGE_VAL, nan = std::nan("");
     const std::vector<double> p{1, 2, 0.5, -1, 0, 1, nan, 1, 1, -inf, -inf, -inf, 2, -inf, 1, 3, 3, 3};

@@ -67,7 +67,8 @@ adjust_result adjust(const Backend& on, const G& g, vector_view<const term_of<sc
     if (arrays.probability) check.shape(detail::footprint_of("probability", arrays.probability), rows, all.cols);
     if (arrays.grad) check.shape(detail::footprint_of("grad", arrays.grad), strata * rows, all.cols);
     if (arrays.row_loss) check.shape(detail::footprint_of("row_loss", arrays.row_loss), rows, 1);
-    check.require(options.reduction != reduction::none || arrays.row_loss, "row_loss is not given, expected it for reduction::none");
+    check.require(options.reduction != reduction::none || arrays.row_loss || rows == 0,
+                  "row_loss is not given, expected it for reduction::none");
     check.separate({{detail::footprint_of("probability", arrays.probability)},
                     {detail::footprint_of("grad", arrays.grad)},
                     {detail::footprint_of("row_loss", arrays.row_loss)}},

@@ -47,8 +47,8 @@ struct corrected_gradients {
 ///
 /// Shapes    y, upstream (g), grad_p, grad_c: N x C, any strides; one of the gradients may be y or upstream itself.
 /// Requires  one shape, C >= 1, strength finite, temperature > 0, outputs apart; else throws std::invalid_argument, nothing written.
-/// Numerics  error at most 4u of y (|g| + sum_k |g| y) / temperature, times |strength| for grad_c, beside what y itself has lost;
-///           where y is 0 the gradient is 0 whatever g is.
+/// Numerics  error at most 4u of y (|g| + sum_k |g| y) / temperature, times |strength| for grad_c, beside what y itself has lost; of
+///           double 9u, which the mean of g, 4 roundings, is in as well; where y is 0 the gradient is 0 whatever g is.
 /// Cost      two passes over a row, which is read from memory once where it fits in cache; allocates nothing.
 /// Source    OccludeNet, Eq. 3.
 template <backend Backend, matrix Y>

@@ -40,6 +40,7 @@ environments_result over_environments(const family_call<T, 1>& call, const label
     std::vector<environment> all(static_cast<std::size_t>(most + 1));
 
     using family_row = kernel::scalar_row::family_row<decltype(kernel::predictions<T>(default_backend)), T, 1>;
+    using kernel::scalar_row::first_fault;
     environments_result result;
     compensated_sum weights;
     const auto each_row = [&](auto visit) {
@@ -53,6 +54,10 @@ environments_result over_environments(const family_call<T, 1>& call, const label
             if (weight != 0) ++group.rows;
         }
     };
+    /// The risk of a masked label is infinite, and there is no line along which it could fall.
+    const auto has_answer = [](const auto& prediction, std::ptrdiff_t label) {
+        return prediction.what() == fault::none && !prediction.is_masked(label);
+    };
     /// E_P[z] - z_y
     const auto lead = [](const auto& row, const auto& prediction) {
         compensated_sum sum;
@@ -64,13 +69,13 @@ environments_result over_environments(const family_call<T, 1>& call, const label
     each_row([&](const auto& row, double weight, environment& group, int half) {
         if (weight == 0) return;
         const auto prediction = row.predict_input(0);
-        const bool good = prediction.what() == fault::none;
+        const bool good = has_answer(prediction, row.label);
         group.weight[half].add(weight);
         group.risk.add(weight * (good ? prediction.surprise(row.label) : no_number));
         group.slope[half].add(weight * (good ? lead(row, prediction) : no_number));
         weights.add(weight);
         ++result.count;
-        if (!good && result.status.rows++ == 0) result.status = {prediction.what(), row.index, 1};
+        if (!good && result.status.rows++ == 0) result.status = {first_fault(prediction.what(), fault::not_finite), row.index, 1};
     });
     result.weight = weights.value();
     for (const environment& one : all) result.environments += one.rows != 0;
@@ -80,7 +85,7 @@ environments_result over_environments(const family_call<T, 1>& call, const label
         if (!row.wants_gradients()) return;
         if (weight == 0) return row.fill(0);
         const auto prediction = row.predict_input(0);
-        if (prediction.what() != fault::none) return row.fill(prediction.what() == fault::masked_row ? 0 : no_number);
+        if (!has_answer(prediction, row.label)) return row.fill(prediction.what() == fault::masked_row ? 0 : no_number);
         row.sink.factor = weight * row.upstream;
         const double ahead = lead(row, prediction), of_label = row(0, row.label);
         for (std::ptrdiff_t k = 0; k != row.classes(); ++k) {

@@ -49,10 +49,10 @@ struct family_call {
         for (std::size_t k = 0; k != Inputs; ++k) {
             const auto& one = inputs[k];
             if (one.gradient) check.shape(footprint_of(one.gradient_name, one.gradient), first.rows, one.cols == 0 ? first.cols : one.cols);
+            rows.gradients[k] = one.gradient; // of an input that is not read, 0
             if (!one.values && one.may_be_empty) continue;
             check.shape(footprint_of(one.name, one.values), first.rows, one.cols == 0 ? first.cols : one.cols);
             rows.inputs[k] = one.values;
-            rows.gradients[k] = one.gradient;
         }
         [&]<std::size_t... K>(std::index_sequence<K...>) {
             check.separate({{footprint_of("row_loss", rows.arrays.row_loss)},

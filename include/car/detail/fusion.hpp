@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../options.hpp" // fusion, formula
+#include "arithmetic.hpp" // compensated_sum
 #include "logistic.hpp"   // softplus, sigmoid
 
 namespace car::inline CAR_ABI::detail {
@@ -16,11 +17,13 @@ inline fused fuse(fusion how, formula as, double p, double q, double v) {
     constexpr double floor = 1e-12;
     if (!(p < infinity && q < infinity && v < infinity)) return {no_number, no_number, no_number, no_number};
     if (how == fusion::gate) {
-        if (p == -infinity) return {p, sigmoid(q), 0, 0};
+        if (p == -infinity || q == -infinity) return {-infinity, sigmoid(q), 0, 0};
         return {p * sigmoid(q), sigmoid(q), p * sigmoid(q) * sigmoid(-q), 0};
     }
     if (how == fusion::sum) {
-        const double t = p + q + v, s = sigmoid(t), fall = sigmoid(-t);
+        compensated_sum sum; // branches may cancel
+        for (const double branch : {p, q, v}) sum.add(branch);
+        const double plain = p + q + v, t = std::isfinite(plain) ? sum.value() : plain, s = sigmoid(t), fall = sigmoid(-t);
         const double slope = as == formula::exact ? fall : fall * (s / (s + floor));
         return {as == formula::exact ? -softplus(-t) : log(s + floor), slope, slope, slope};
     }

@@ -53,7 +53,8 @@ struct cal_row {
             row.put(0, k, options.factual_weight * factual.slope(k, row.label) + force);
             row.put(1, k, live ? -options.strength * force : 0);
         }
-        return {options.factual_weight * plain + options.corrected_weight * other, {plain, other}};
+        return {scalar_row::weighted(options.factual_weight, plain) + scalar_row::weighted(options.corrected_weight, other),
+                {plain, other}};
     }
 };
 

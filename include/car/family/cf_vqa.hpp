@@ -75,7 +75,9 @@ struct cf_vqa_row {
             row.put(2, k, to_v);
         }
         const double apart = divergence.value();
-        return {ce + options.question_weight * of_q + options.vision_weight * of_v + options.divergence_weight * apart,
+        using scalar_row::weighted;
+        return {ce + weighted(options.question_weight, of_q) + weighted(options.vision_weight, of_v) +
+                    weighted(options.divergence_weight, apart),
                 {ce, of_q, of_v, apart, options.divergence_weight * to_constant.value()}};
     }
 };

@@ -96,8 +96,8 @@ struct counterfactual_entropy_row {
 /// Shapes    p, grad_p: N x C; the others as car::cal.
 /// Requires  as car::cal.
 /// Numerics  as car::cal; with not_label d is larger by 8 (|p_y - log sum of the other exp p| + 2 log C). A label that alone is live: +inf
-///           (not_label), NaN and reported (uniform_others). as_published adds 1e-20 to both sums of exp(p - max) of not_label unless C =
-///           2, as the program does: the loss then stops near 46 and its gradient fades where P_y is nearest to 1.
+///           (not_label), NaN and reported (uniform_others). as_published adds 1e-20 to both sums of exp(p - max) of not_label unless p
+///           has 2 columns, as the program does: the loss then stops near 46 and its gradient fades where P_y is nearest to 1.
 /// Cost      four passes over a row; allocates nothing.
 /// Source    Chang et al. 2021, Towards Robust Classification Model by Counterfactual and Invariant Data Generation.
 template <matrix P>

@@ -3,10 +3,10 @@
 
 #include "../detail/arithmetic.hpp" // compensated_sum
 #include "../detail/check.hpp"      // shapes, overlaps
+#include "../detail/length.hpp"     // of features and weights
 #include "../float_types.hpp"       // logit
 
-#include <algorithm> // std::max
-#include <cmath>     // std::sqrt
+#include <algorithm> // std::fill
 #include <vector>    // the norms of the weights
 
 namespace car::inline CAR_ABI {
@@ -57,28 +57,39 @@ class deconfounded_call {
     std::ptrdiff_t heads() const { return static_cast<std::ptrdiff_t>(options_.heads); }
     double scale() const { return options_.scale / static_cast<double>(options_.heads); }
 
-    template <class A, class B>
-    double dot(std::ptrdiff_t head, const A& a, const B& b) const {
+    /// The product of a vector's part and what is at each column.
+    template <class A, class At>
+    double dot(std::ptrdiff_t head, const A& a, At at) const {
         compensated_sum sum;
-        for (std::ptrdiff_t j = head * width_; j != (head + 1) * width_; ++j)
-            sum.add(static_cast<double>(a[j]) * static_cast<double>(b[j]));
+        for (std::ptrdiff_t j = head * width_; j != (head + 1) * width_; ++j) sum.add(static_cast<double>(a[j]) * at(j));
         return sum.value();
     }
-    double norm_x(std::ptrdiff_t i, std::ptrdiff_t head) const { return std::sqrt(dot(head, x_.row(i), x_.row(i))); }
-    double norm_w(std::ptrdiff_t c, std::ptrdiff_t head) const { return std::sqrt(dot(head, w_.row(c), w_.row(c))); }
-    double shrink(std::ptrdiff_t c, std::ptrdiff_t head) const { return 1 / (norm_w(c, head) + options_.gamma); }
+    length length_of(std::ptrdiff_t head, const vector_view<const T>& v) const {
+        return {head * width_, (head + 1) * width_, [&](std::ptrdiff_t j) { return static_cast<double>(v[j]); }};
+    }
+    /// 1 / (|w| + gamma), class after class, the heads of each together.
+    std::vector<double> shrinks() const {
+        std::vector<double> all;
+        for (std::ptrdiff_t c = 0; c != w_.rows; ++c)
+            for (std::ptrdiff_t head = 0; head != heads(); ++head) all.push_back(1 / (length_of(head, w_.row(c)).value() + options_.gamma));
+        return all;
+    }
 
     /// x / |x| - strength cos(x, d) d / |d|, column by column.
     template <class Visit>
     void kept(std::ptrdiff_t i, std::ptrdiff_t head, Visit visit) const {
-        const double norm = norm_x(i, head);
-        const bool less = options_.strength != 0;
-        const double along = less ? std::sqrt(dot(head, direction_, direction_)) : 1;
-        const double cosine = less ? dot(head, x_.row(i), direction_) / (norm * along) : 0;
-        for (std::ptrdiff_t j = head * width_; j != (head + 1) * width_; ++j) {
-            const double unit = static_cast<double>(x_(i, j)) / norm;
-            visit(j, less ? unit - options_.strength * cosine * (static_cast<double>(direction_[j]) / along) : unit);
+        const std::ptrdiff_t begin = head * width_, end = begin + width_;
+        const length of_x = length_of(head, x_.row(i));
+        const auto unit = [&](std::ptrdiff_t j) { return of_x.share(static_cast<double>(x_(i, j))); };
+        if (options_.strength == 0) {
+            for (std::ptrdiff_t j = begin; j != end; ++j) visit(j, unit(j));
+            return;
         }
+        const length of_direction = length_of(head, direction_);
+        const auto ahead = [&](std::ptrdiff_t j) { return of_direction.share(static_cast<double>(direction_[j])); };
+        compensated_sum cosine;
+        for (std::ptrdiff_t j = begin; j != end; ++j) cosine.add(unit(j) * ahead(j));
+        for (std::ptrdiff_t j = begin; j != end; ++j) visit(j, unit(j) - options_.strength * cosine.value() * ahead(j));
     }
 };
 
@@ -106,9 +117,8 @@ void deconfounded(const X& x, input<scalar_of<const X>> w, matrix_view<scalar_of
     call.check().shape(detail::footprint_of("y", y), features.rows, w.rows);
     call.check().separate({{detail::footprint_of("y", y)}}, {detail::footprint_of("x", features), detail::footprint_of("w", w),
                                                              detail::footprint_of("direction", direction)});
-    std::vector<double> row(static_cast<std::size_t>(features.cols)), shrink;
-    for (std::ptrdiff_t c = 0; c != w.rows; ++c)
-        for (std::ptrdiff_t head = 0; head != call.heads(); ++head) shrink.push_back(call.shrink(c, head));
+    std::vector<double> row(static_cast<std::size_t>(features.cols));
+    const std::vector<double> shrink = call.shrinks();
     for (std::ptrdiff_t i = 0; i != features.rows; ++i) {
         for (std::ptrdiff_t head = 0; head != call.heads(); ++head)
             call.kept(i, head, [&](std::ptrdiff_t j, double value) { row[static_cast<std::size_t>(j)] = value; });
@@ -116,7 +126,8 @@ void deconfounded(const X& x, input<scalar_of<const X>> w, matrix_view<scalar_of
         for (std::ptrdiff_t c = 0; c != w.rows; ++c) {
             double sum = 0;
             for (std::ptrdiff_t head = 0; head != call.heads(); ++head)
-                sum += call.dot(head, w.row(c), kept) * shrink[static_cast<std::size_t>(c * call.heads() + head)];
+                sum += call.dot(head, w.row(c), [&](std::ptrdiff_t j) { return kept[j]; }) *
+                       shrink[static_cast<std::size_t>(c * call.heads() + head)];
             y(i, c) = static_cast<T>(call.scale() * sum);
         }
     }
@@ -131,7 +142,7 @@ void deconfounded(const X& x, input<scalar_of<const X>> w, matrix_view<scalar_of
 /// Requires  as deconfounded; strength 0; gradients apart from the inputs and each other.
 /// Numerics  within 32u (grad_w: 32 + N) of the sum of the magnitudes of the terms, s and t with those of their own, and one rounding. A
 ///           part of w that is 0 has the slope of gamma alone.
-/// Cost      2 N C D multiplications and additions; allocates D numbers.
+/// Cost      2 N C D multiplications and additions; allocates D + C K numbers.
 template <matrix X>
     requires logit<scalar_of<const X>>
 void deconfounded_vjp(const X& x, input<scalar_of<const X>> w, input<scalar_of<const X>> upstream,
@@ -148,6 +159,7 @@ void deconfounded_vjp(const X& x, input<scalar_of<const X>> w, input<scalar_of<c
     call.check().separate({{grad_x}, {grad_w}},
                           {detail::footprint_of("x", features), detail::footprint_of("w", w), detail::footprint_of("upstream", upstream)});
     std::vector<double> sums(static_cast<std::size_t>(features.cols));
+    const std::vector<double> shrink = call.shrinks();
     const vector_view<const double> total(sums);
 
     for (std::ptrdiff_t i = 0; i != features.rows && gradients.grad_x; ++i)
@@ -155,13 +167,15 @@ void deconfounded_vjp(const X& x, input<scalar_of<const X>> w, input<scalar_of<c
             for (std::ptrdiff_t j = head * call.width(); j != (head + 1) * call.width(); ++j) {
                 detail::compensated_sum sum;
                 for (std::ptrdiff_t c = 0; c != w.rows; ++c)
-                    sum.add(static_cast<double>(upstream(i, c)) * static_cast<double>(w(c, j)) * call.shrink(c, head));
+                    sum.add(static_cast<double>(upstream(i, c)) *
+                            (static_cast<double>(w(c, j)) * shrink[static_cast<std::size_t>(c * call.heads() + head)]));
                 sums[static_cast<std::size_t>(j)] = sum.value();
             }
-            const double norm = call.norm_x(i, head), along = call.dot(head, total, features.row(i)) / norm;
+            const detail::length of_x = call.length_of(head, features.row(i));
+            const auto unit = [&](std::ptrdiff_t j) { return of_x.share(static_cast<double>(features(i, j))); };
+            const double along = call.dot(head, total, unit);
             for (std::ptrdiff_t j = head * call.width(); j != (head + 1) * call.width(); ++j)
-                gradients.grad_x(i, j) =
-                    static_cast<T>(call.scale() * (total[j] - along * (static_cast<double>(features(i, j)) / norm)) / norm);
+                gradients.grad_x(i, j) = static_cast<T>(of_x.share(call.scale() * (total[j] - along * unit(j))));
         }
     for (std::ptrdiff_t c = 0; c != w.rows && gradients.grad_w; ++c)
         for (std::ptrdiff_t head = 0; head != call.heads(); ++head) {
@@ -170,12 +184,11 @@ void deconfounded_vjp(const X& x, input<scalar_of<const X>> w, input<scalar_of<c
                 call.kept(i, head, [&](std::ptrdiff_t j, double unit) {
                     sums[static_cast<std::size_t>(j)] += static_cast<double>(upstream(i, c)) * unit;
                 });
-            const double norm = call.norm_w(c, head), shrink = call.shrink(c, head);
-            const double along = norm == 0 ? 0 : call.dot(head, total, w.row(c)) / norm;
-            for (std::ptrdiff_t j = head * call.width(); j != (head + 1) * call.width(); ++j) {
-                const double unit = norm == 0 ? 0 : static_cast<double>(w(c, j)) / norm;
-                gradients.grad_w(c, j) = static_cast<T>(call.scale() * shrink * (total[j] - along * unit * (norm * shrink)));
-            }
+            const detail::length of_w = call.length_of(head, w.row(c));
+            const auto unit = [&](std::ptrdiff_t j) { return of_w.is_zero() ? 0 : of_w.share(static_cast<double>(w(c, j))); };
+            const double less = shrink[static_cast<std::size_t>(c * call.heads() + head)], along = call.dot(head, total, unit);
+            for (std::ptrdiff_t j = head * call.width(); j != (head + 1) * call.width(); ++j)
+                gradients.grad_w(c, j) = static_cast<T>(call.scale() * less * (total[j] - along * unit(j) * (of_w.value() * less)));
         }
 }
 

@@ -34,7 +34,8 @@ struct irm_arrays {
 /// Requires  as car::cal; environments in [0, N), reduction mean or sum, penalty_weight finite.
 /// Numerics  in double, M = log C + the larger of 1 and the largest |p|: value within u (32 |value| + 128 |penalty_weight| M^2),
 ///           gradients within u (32 G + 512 |penalty_weight| M^2), G the sum of the magnitudes of their terms. A row without an answer
-///           spoils its environment's risk and the value; it is reported. Half of an environment without a row: NaN.
+///           spoils its environment's risk and the value; it is reported, and so is one whose label is masked. Half of an environment
+///           without a row: NaN.
 /// Cost      two passes over the rows, four over each; allocates a few numbers for each environment.
 /// Source    Arjovsky et al. 2019, Invariant Risk Minimization, IRMv1; halves as in DomainBed.
 template <matrix P>

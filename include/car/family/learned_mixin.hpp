@@ -45,6 +45,7 @@ struct learned_mixin_row {
         const double entropy_weight = options.entropy_weight;
         using Difference = typename Row::difference;
         const double opening = row(2, 0), g = detail::softplus(opening);
+        if (!(g < detail::infinity)) return scalar_row::refused<3>(fault::not_finite);
         const auto scaled = [&](std::ptrdiff_t k) { return row(1, k) == -detail::infinity ? -detail::infinity : g * row(1, k); };
         const auto mixed = row.predict([&](std::ptrdiff_t k) {
             const double p = row(0, k);
@@ -90,16 +91,22 @@ struct learned_mixin_row {
         for (std::ptrdiff_t k = 0; k != row.classes(); ++k) {
             const detail::answer expert(row(1, k), options.smoothing);
             const bool right = k == row.label;
-            const double said = g * expert.log_odds, z = row(0, k) + said;
-            if (!(z < detail::infinity && std::isfinite(said))) return scalar_row::refused<3>(fault::not_finite);
-            const double yes = detail::sigmoid(said), no = detail::sigmoid(-said);
-            value.add(detail::binary_entropy(z, right));
-            entropy.add(share * (yes * detail::softplus(-said) + no * detail::softplus(said)));
+            const double said = expert.is_masked() ? -detail::infinity : g * expert.log_odds, z = row(0, k) + said;
+            if (!(z < detail::infinity && (expert.is_masked() || std::isfinite(said)))) return scalar_row::refused<3>(fault::not_finite);
             const double slope = detail::binary_slope(z, right);
-            const double along = slope - options.entropy_weight * share * said * yes * no; // d row / d said
-            to_gate.add(along * expert.log_odds);
-            to_smoothing.add(along * g * expert.to_smoothing);
+            value.add(detail::binary_entropy(z, right));
             row.put(0, k, slope);
+            if (expert.is_masked()) {
+                row.put(1, k, slope * g);
+                continue;
+            }
+            const double yes = detail::sigmoid(said), no = detail::sigmoid(-said);
+            entropy.add(share * (yes * detail::softplus(-said) + no * detail::softplus(said)));
+            const double spread = yes * no, of_spread = -options.entropy_weight * share * said;
+            const double along = slope + of_spread * spread; // d row / d said
+            to_gate.add(along * expert.log_odds);
+            to_smoothing.add(g * expert.to_smoothing(slope, detail::log_binary_slope(z, right)));
+            to_smoothing.add(g * of_spread * expert.to_smoothing(spread, -detail::softplus(-said) - detail::softplus(said)));
             row.put(1, k, along * g * expert.to_bias);
         }
         row.put(2, 0, to_gate.value() * detail::sigmoid(opening));
@@ -126,6 +133,7 @@ struct learned_mixin_row {
 /// Source    Clark et al. 2019, Don't Take the Easy Way Out. as_published is their program for VQA, where each answer has a sigmoid of
 ///           its own: the sum over answers of the cross-entropy of sigmoid(p + g l), l = log(b + s) - log(1 - b + s), b = exp(bias), s
 ///           the smoothing, which learns, and entropy_weight times the mean over answers of the entropy of sigmoid(g l); bias at most 0.
+///           grad_smoothing as in car::product_of_experts.
 template <matrix P>
     requires logit<scalar_of<const P>> learned_mixin_result learned_mixin(const P& p, input<scalar_of<const P>> bias,
                                                                           vector_view<const std::type_identity_t<scalar_of<const P>>> gate,

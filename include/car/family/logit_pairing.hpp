@@ -2,8 +2,7 @@
 #pragma once
 
 #include "../detail/family.hpp" // the checks and rows of every member
-
-#include <algorithm> // std::max
+#include "../detail/length.hpp" // of a row
 
 namespace car::inline CAR_ABI {
 
@@ -59,29 +58,20 @@ struct logit_pairing_row {
     /// 1 - cos = |a - b|^2 / 2 of the unit vectors a and b: nothing cancels where they are nearly one.
     template <class Row>
     scalar_row::family_terms<0> cosine(const Row& row) const noexcept {
-        const double p = norm(row, 0), c = norm(row, 1);
-        const auto apart = [&](std::ptrdiff_t k) { return row(0, k) / p - row(1, k) / c; };
+        const auto length_of = [&](std::size_t input) {
+            return detail::length(0, row.classes(), [&](std::ptrdiff_t k) { return row(input, k); });
+        };
+        const detail::length p = length_of(0), c = length_of(1);
+        const auto apart = [&](std::ptrdiff_t k) { return p.share(row(0, k)) - c.share(row(1, k)); };
         detail::compensated_sum sum;
         for (std::ptrdiff_t k = 0; k != row.classes(); ++k) sum.add(apart(k) * apart(k));
         const double distance = sum.value() / 2;
         for (std::ptrdiff_t k = 0; row.wants_gradients() && k != row.classes(); ++k) {
-            const double d = apart(k), to_p = (d - distance * (row(0, k) / p)) / p, to_c = -(d + distance * (row(1, k) / c)) / c;
+            const double d = apart(k), to_p = p.share(d - distance * p.share(row(0, k))), to_c = c.share(d + distance * c.share(row(1, k)));
             row.put(0, k, to_p);
-            row.put(1, k, to_c);
+            row.put(1, k, -to_c);
         }
         return {how == formula::exact ? distance : distance - 1};
-    }
-    /// Of a row divided by its largest entry: no square overflows.
-    template <class Row>
-    static double norm(const Row& row, std::size_t input) noexcept {
-        double largest = 0;
-        for (std::ptrdiff_t k = 0; k != row.classes(); ++k) largest = std::max(largest, std::abs(row(input, k)));
-        detail::compensated_sum squares;
-        for (std::ptrdiff_t k = 0; k != row.classes(); ++k) {
-            const double part = row(input, k) / largest;
-            squares.add(part * part);
-        }
-        return largest * std::sqrt(squares.value());
     }
 };
 

@@ -63,10 +63,11 @@ struct product_of_experts_row {
         for (std::ptrdiff_t k = 0; k != row.classes(); ++k) {
             const detail::answer expert(row(1, k), options.smoothing);
             const bool right = k == row.label;
-            const double z = row(0, k) + options.strength * expert.log_odds, slope = detail::binary_slope(z, right);
+            const double said = expert.is_masked() ? -detail::infinity : options.strength * expert.log_odds;
+            const double z = row(0, k) + said, slope = detail::binary_slope(z, right);
             if (!(z < detail::infinity)) return scalar_row::refused<1>(fault::not_finite);
             value.add(detail::binary_entropy(z, right));
-            to_smoothing.add(slope * options.strength * expert.to_smoothing);
+            if (!expert.is_masked()) to_smoothing.add(options.strength * expert.to_smoothing(slope, detail::log_binary_slope(z, right)));
             row.put(0, k, slope);
             row.put(1, k, slope * options.strength * expert.to_bias);
         }
@@ -100,7 +101,7 @@ product_of_experts_result product_of_experts(const char* op, const char* name, c
 /// Cost      four passes over a row; allocates nothing.
 /// Source    Clark et al. 2019, Don't Take the Easy Way Out; Hinton 2002. as_published is their program for VQA, where each answer has
 ///           a sigmoid of its own: the sum over answers of the cross-entropy of sigmoid(p + log(b + s) - log(1 - b + s)), b = exp(bias),
-///           s the smoothing, which learns; bias at most 0.
+///           s the smoothing, which learns; bias at most 0. grad_smoothing loses u |bias| more where b is less than normal.
 template <matrix P>
     requires logit<scalar_of<const P>>
         product_of_experts_result product_of_experts(const P& p, input<scalar_of<const P>> bias, const label_view& labels,

@@ -28,7 +28,7 @@ struct v_rex_arrays {
 ///
 /// Shapes    as car::irm.
 /// Requires  as car::irm.
-/// Numerics  as car::irm; a row without an answer spoils the value and every gradient. It is reported.
+/// Numerics  as car::irm; a row without an answer, or whose label is masked, spoils the value and every gradient. It is reported.
 /// Cost      as car::irm.
 /// Source    Krueger et al. 2021, Out-of-Distribution Generalization via Risk Extrapolation.
 template <matrix P>

@@ -44,9 +44,11 @@ struct xerm_row {
         if (what != fault::none) return scalar_row::refused<3>(what);
 
         const double of_f = detail::log(factual.surprise(row.label)), of_cf = detail::log(balanced.surprise(row.label));
-        double share = detail::sigmoid(options.gamma * (of_cf - of_f)), rest = detail::sigmoid(options.gamma * (of_f - of_cf));
+        using scalar_row::weighted;
+        double share = detail::sigmoid(weighted(options.gamma, of_cf - of_f)),
+               rest = detail::sigmoid(weighted(options.gamma, of_f - of_cf));
         if (options.formula == formula::as_published) {
-            const double f = detail::exp(options.gamma * of_f), cf = detail::exp(options.gamma * of_cf);
+            const double f = detail::exp(weighted(options.gamma, of_f)), cf = detail::exp(weighted(options.gamma, of_cf));
             share = cf / (cf + f + published_floor);
             rest = (f + published_floor) / (cf + f + published_floor);
         }
@@ -73,8 +75,8 @@ struct xerm_row {
 /// Requires  as car::cal; gamma finite.
 /// Numerics  as car::cal with M the largest logits of all three, added, times 1 + 2 gamma, and 32 larger by gamma (20 + 4L), L the sum of
 ///           the magnitudes of the logarithms of the teachers' cross-entropies. Rows that are not finite in p or a teacher: NaN, reported.
-///           Both teachers' cross-entropies 0: NaN, reported. as_published adds 1e-5 to the denominator of w, as one of the two programs
-///           does.
+///           Both teachers' cross-entropies 0: NaN, reported, unless gamma is 0. as_published adds 1e-5 to the denominator of w, as one of
+///           the two programs does.
 /// Cost      seven passes over a row; allocates nothing.
 /// Source    Zhu et al. 2022, Cross-Domain Empirical Risk Minimization for Unbiased Long-tailed Classification.
 template <matrix P>

@@ -45,6 +45,9 @@ inline fault first_fault(fault one, fault other) {
     return one != fault::none ? one : other;
 }
 
+/// A term with its weight: none where that is 0, infinite as the term may be.
+inline double weighted(double weight, double term) { return weight == 0 ? 0 : weight * term; }
+
 /// What a row without an answer gives.
 template <std::size_t Terms>
 family_terms<Terms> refused(fault what) {

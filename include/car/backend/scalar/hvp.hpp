@@ -207,7 +207,7 @@ row_status loss_hvp_rows(const batch<T>& rows, const loss_direction<T>& directio
         gradients.factor = weight * rows.upstream(i) / divisor;
         const auto row = rows.template logits<Difference>(i);
         const row_direction<T, Difference> along{row, direction.p ? direction.p.row(i) : vector_view<const T>{},
-                                                 direction.c ? direction.c.row(i) : vector_view<const T>{}};
+                                                 direction.c && rows.c.data ? direction.c.row(i) : vector_view<const T>{}};
         const fault what = loss_hvp(row, rows.target(i), along, options, limit, gradients);
         if (what != fault::none && status.rows++ == 0) status = {what, i, 1};
     }
