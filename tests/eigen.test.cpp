@@ -89,6 +89,21 @@ TEST_CASE("labels from vectors, segments, rows and columns of matrices") {
     CHECK(car::loss(p, c, both.col(3)).value == want);
     CHECK(car::loss(p.topRows(4), c.topRows(4), column.head(4)).value ==
           car::loss(p.topRows(4), c.topRows(4), std::vector<int>{0, 1, 2, 3}).value);
+    // Parts of vectors that step over the rest of their matrix, read and written.
+    Eigen::MatrixXi table = Eigen::MatrixXi::Constant(3, 6, -100);
+    table.row(1) = column.transpose();
+    const double first = car::loss(p.topRows(4), c.topRows(4), std::vector<int>{0, 1, 2, 3}).value;
+    CHECK(car::loss(p.topRows(4), c.topRows(4), table.row(1).head(4)).value == first);
+    Eigen::VectorXi spread = Eigen::VectorXi::Constant(12, -100);
+    Eigen::Map<Eigen::VectorXi, 0, Eigen::InnerStride<2>> stepping(spread.data(), 6);
+    stepping = column;
+    CHECK(car::loss(p.topRows(4), c.topRows(4), stepping.head(4)).value == first);
+    Eigen::MatrixXd results = Eigen::MatrixXd::Constant(2, 4, -7), contiguous(4, 1);
+    car::loss(p.topRows(3), c.topRows(3), table.row(1).head(3), {.reduction = car::reduction::none}, {.row_loss = results.row(1).head(3)});
+    car::loss(p.topRows(3), c.topRows(3), column.head(3), {.reduction = car::reduction::none}, {.row_loss = contiguous.col(0).head(3)});
+    CHECK((results.row(0).array() == -7).all());
+    CHECK(results.row(1).head(3) == contiguous.col(0).head(3).transpose());
+    CHECK(results(1, 3) == -7);
     CHECK(car::loss(p, c, std::span<const int>(plain)).value == want);
     CHECK_THROWS_WITH(car::loss(p, c, both), "car::loss: labels has size -1, expected 6, one for each row");
     Eigen::VectorXd lse(6), rows(6);

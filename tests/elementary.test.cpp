@@ -240,6 +240,8 @@ TEST_CASE_TEMPLATE("two-byte types: every number comes back, every double goes t
     using limits = std::numeric_limits<T>;
     CHECK(limits::digits == (std::is_same_v<T, car::bfloat16> ? 8 : 11));
     CHECK(static_cast<float>(limits::min()) == std::ldexp(1.0f, limits::min_exponent - 1));
+    CHECK(static_cast<double>(static_cast<float>(limits::min())) <= std::pow(10.0, limits::min_exponent10));
+    CHECK(static_cast<double>(static_cast<float>(limits::min())) > std::pow(10.0, limits::min_exponent10 - 1));
     CHECK(static_cast<float>(limits::lowest()) == -static_cast<float>(limits::max()));
     CHECK(T(1 + static_cast<double>(limits::epsilon())).bits() == T(1).bits() + 1);
     CHECK(static_cast<float>(limits::epsilon()) == std::ldexp(1.0f, 1 - limits::digits));

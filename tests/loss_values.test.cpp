@@ -453,6 +453,19 @@ TEST_CASE("every error names the argument, the value and what was expected, befo
     }
 }
 
+TEST_CASE("probabilities that are the logits themselves, and gradients in their place") {
+    const std::vector<float> before{0.7f, 0.2f, 0.1f, 0.1f, 0.8f, 0.1f, 0.2f, 0.2f, 0.6f}, c{0, 1, 2, 1, 0, 1, 2, 2, 0};
+    std::vector<float> p = before, apart(9);
+    const car::matrix_view<float> P(p.data(), 3, 3);
+    const car::matrix_view<const float> C(c.data(), 3, 3), labels(before.data(), 3, 3);
+    const auto want = car::loss(labels, C, labels, {}, {.grad_p = {apart.data(), 3, 3}});
+    const auto found = car::loss(P, C, car::matrix_view<const float>(P), {}, {.grad_p = P});
+    CHECK(found.value == want.value);
+    CHECK(found.correct == 3);
+    CHECK(want.correct == 3);
+    CHECK(p == apart);
+}
+
 TEST_CASE("labels of every integer type") {
     batch<double> b;
     const double want = b.run().result.value;

@@ -236,6 +236,7 @@ TEST_CASE("errors") {
                       "car::softmax: temperature is -1.000000, expected a positive number");
     CHECK_THROWS_WITH(car::log_softmax(car::matrix_view<float>(p.data(), 2, 2), car::matrix_view<float>(p.data() + 1, 2, 2)),
                       "car::log_softmax: y overlaps p");
+    CHECK_THROWS_WITH(car::log_sum_exp(car::matrix_view<float>(p.data(), 6, 1), p), "car::log_sum_exp: y overlaps p");
     CHECK_THROWS_WITH(car::log_sum_exp(P, car::vector_view<float>(y.data(), 3)), "car::log_sum_exp: y has shape 3 x 1, expected 2 x 1");
     CHECK_THROWS_WITH(car::corrected_softmax(P, {p.data(), 1, 3}, car::matrix_view<float>(y.data(), 2, 3)),
                       "car::corrected_softmax: c has shape 1 x 3, expected 2 x 3");

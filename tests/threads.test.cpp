@@ -13,9 +13,11 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <stdexcept>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -174,6 +176,51 @@ TEST_CASE("a pool works in a forked process") {
     waitpid(child, &status, 0);
     CHECK(WIFEXITED(status));
     CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("one pool for each number of threads, and no lock that a forked process would wait for") {
+    CHECK(&car::detail::shared_pool(0) == &car::detail::shared_pool(1));
+    CHECK(&car::detail::shared_pool(-3) == &car::detail::shared_pool(1));
+    const car::thread_pool& two = car::detail::shared_pool(2);
+    CHECK(two.threads() == 2);
+    CHECK(&two == &car::detail::shared_pool(2));
+    std::thread another([] {
+        for (int count = 3; count != 20; ++count) car::detail::shared_pool(count);
+    });
+    for (int repeat = 0; repeat != 10; ++repeat) {
+        const pid_t child = fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            alarm(20);
+            std::atomic<int> ran = 0;
+            car::detail::shared_pool(2)(8, [&](std::ptrdiff_t) { ++ran; });
+            _exit(ran == 8 ? 0 : 1);
+        }
+        int status = -1;
+        waitpid(child, &status, 0);
+        CHECK(WIFEXITED(status));
+        CHECK(WEXITSTATUS(status) == 0);
+    }
+    another.join();
+}
+
+TEST_CASE("a task that throws ends the program, whoever runs it") {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        std::set_terminate([] { _exit(3); });
+        const car::thread_pool pool(2);
+        try {
+            pool(100, [](std::ptrdiff_t) { throw std::runtime_error("a task"); });
+        } catch (const std::runtime_error&) {
+            _exit(1);
+        }
+        _exit(2);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 3);
 }
 
 #if defined(__SANITIZE_THREAD__)

@@ -9,15 +9,22 @@
 
 #include <Eigen/Core> // Eigen::DenseBase, Eigen::DirectAccessBit
 
-#include <concepts>    // std::derived_from
 #include <type_traits> // std::remove_pointer_t
 
 namespace car::inline CAR_ABI {
 
-/// Eigen matrices, arrays, maps, references and blocks, of either storage order, without a copy. An expression that has no memory
+namespace detail {
+
+/// For what Eigen derives from DenseBase, though it be by another name, as of the head of a vector.
+template <class Dense>
+void eigen_dense(const Eigen::DenseBase<Dense>&);
+
+} // namespace detail
+
+/// Eigen matrices, arrays, maps, references, blocks and segments, of either storage order, without a copy. An expression that has no memory
 /// of its own, such as a sum, must be evaluated first: `(a + b).eval()`.
 template <class M>
-    requires std::derived_from<M, Eigen::DenseBase<M>>
+    requires requires(const M& m) { detail::eigen_dense(m); }
 struct view_traits<M> {
     template <class Matrix>
     static auto view(Matrix& m) {

@@ -119,7 +119,7 @@ class std::numeric_limits<car::detail::two_byte_float<Exponent, Fraction>> : pub
   public:
     static constexpr int digits = Fraction + 1, digits10 = Fraction * 3 / 10, max_digits10 = 2 + digits * 3 / 10;
     static constexpr int min_exponent = 2 - bias, max_exponent = bias + 1;
-    static constexpr int min_exponent10 = -(bias - 2) * 3 / 10, max_exponent10 = (bias + 1) * 3 / 10;
+    static constexpr int min_exponent10 = -(bias - 1) * 3 / 10, max_exponent10 = (bias + 1) * 3 / 10;
     static constexpr number min() noexcept { return made(1 << Fraction); }
     static constexpr number max() noexcept { return made((top << Fraction) - 1); }
     static constexpr number lowest() noexcept { return made(0x8000 | ((top << Fraction) - 1)); }

@@ -3,6 +3,7 @@
 
 #include "backend.hpp" // simd, executors
 
+#include <algorithm>          // std::max
 #include <atomic>             // the next task
 #include <chrono>             // how long a thread looks before it sleeps
 #include <condition_variable> // threads that wait
@@ -18,7 +19,8 @@ namespace car::inline CAR_ABI {
 /// Threads that wait for work: an executor, `car::simd.on(pool)`.
 ///
 /// The calling thread works too. A call while another one is running, or from a task, is done by its caller alone. A thread looks for
-/// work for at most 50 microseconds before it sleeps. In a forked process the threads are made anew.
+/// work for at most 50 microseconds before it sleeps. In a forked process the threads are made anew. A task that
+/// throws ends the program.
 class thread_pool {
     struct job {
         std::ptrdiff_t count;
@@ -26,7 +28,7 @@ class thread_pool {
         void (*run)(void*, std::ptrdiff_t);
         std::atomic<std::ptrdiff_t> next{0};
 
-        void work() {
+        void work() noexcept {
             for (std::ptrdiff_t i = next++; i < count; i = next++) run(task, i);
         }
     };
@@ -42,12 +44,10 @@ class thread_pool {
         std::vector<std::thread> threads;
 
         explicit crew(int others) {
-            try {
-                for (int i = 0; i < others; ++i) threads.emplace_back([this] { wait_and_work(); });
-            } catch (...) { // the system gives no more of them
-                dismiss();
-                throw;
-            }
+            std::unique_ptr<crew, void (*)(crew*)> incomplete(this,
+                                                              [](crew* all) { all->dismiss(); }); // the system may give no more of them
+            for (int i = 0; i < others; ++i) threads.emplace_back([this] { wait_and_work(); });
+            static_cast<void>(incomplete.release());
         }
         ~crew() { dismiss(); }
 
@@ -133,12 +133,21 @@ namespace detail {
 
 /// One pool for each number of threads, made when it is asked for and kept.
 inline const thread_pool& shared_pool(int threads) {
-    static std::mutex mutex;
-    static std::vector<std::unique_ptr<thread_pool>> pools;
-    const std::lock_guard lock(mutex);
-    for (const auto& pool : pools)
-        if (pool->threads() == threads) return *pool;
-    return *pools.emplace_back(std::make_unique<thread_pool>(threads < 1 ? 1 : threads));
+    struct entry {
+        thread_pool pool;
+        entry* next = nullptr;
+
+        explicit entry(int count) : pool(count) {}
+    };
+    static constinit std::atomic<entry*> first{nullptr}; // no lock: a process that is forked while one is held would wait for ever
+    std::unique_ptr<entry> made;
+    for (entry* top = first.load(std::memory_order_acquire);;) {
+        for (const entry* one = top; one; one = one->next)
+            if (one->pool.threads() == std::max(threads, 1)) return one->pool;
+        if (!made) made = std::make_unique<entry>(threads);
+        made->next = top;
+        if (first.compare_exchange_weak(top, made.get(), std::memory_order_acq_rel)) return made.release()->pool;
+    }
 }
 
 } // namespace detail

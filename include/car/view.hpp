@@ -44,8 +44,14 @@ namespace detail {
 template <class From, class To>
 concept qualifies_to = std::convertible_to<From (*)[], To (*)[]>; // the same type, perhaps more const
 
+/// Has it iterators that step over something, as those of another library's rows may?
 template <class R>
-concept contiguous = requires(R& r) {
+concept stepping = requires(R& r) {
+    std::begin(r);
+    requires !std::contiguous_iterator<decltype(std::begin(r))>;
+};
+template <class R>
+concept contiguous = !stepping<R> && requires(R & r) {
     { std::data(r) } -> std::convertible_to<const volatile void*>;
     { std::size(r) } -> std::convertible_to<std::size_t>;
     requires !std::is_void_v<std::remove_pointer_t<decltype(std::data(r))>>;

@@ -44,7 +44,7 @@ class Car(ConanFile):
 
     def generate(self):
         toolchain = CMakeToolchain(self)
-        for option in ("CAR_BUILD_TESTS", "CAR_BUILD_EXAMPLES", "CAR_EIGEN", "CAR_XTENSOR"):
+        for option in ("CAR_BUILD_TESTS", "CAR_BUILD_EXAMPLES", "CAR_EIGEN", "CAR_XTENSOR", "CAR_CUDA"):
             toolchain.cache_variables[option] = False
         toolchain.generate()
 

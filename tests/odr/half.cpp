@@ -6,6 +6,7 @@
 #include <car/effect.hpp>
 #include <car/loss.hpp>
 #include <car/softmax.hpp>
+#include <car/threads.hpp>
 
 #include <array>
 #include <cmath>

@@ -10,9 +10,10 @@ namespace car::inline CAR_ABI::detail {
 template <class T, class Space, class Output>
 void check_softmax(const checker& check, const matrix_view<const T, Space>& p, const Output& y, const softmax_options& options) {
     check.readable(footprint_of("p", p));
-    check.shape(footprint_of("y", y), p.rows, std::is_same_v<Output, vector_view<term_of<T>, Space>> ? 1 : p.cols);
+    constexpr bool is_vector = std::is_same_v<Output, vector_view<term_of<T>, Space>>;
+    check.shape(footprint_of("y", y), p.rows, is_vector ? 1 : p.cols);
     check.positive("temperature", options.temperature);
-    check.separate({{footprint_of("y", y), p.data}}, {footprint_of("p", p)});
+    check.separate({{footprint_of("y", y), is_vector ? nullptr : p.data}}, {footprint_of("p", p)});
 }
 
 inline void check_corrected(const checker& check, const footprint& left, const footprint& right, std::initializer_list<footprint> outputs,

@@ -5,7 +5,7 @@ set(VCPKG_BUILD_TYPE release) # headers alone
 
 vcpkg_cmake_configure(
   SOURCE_PATH "${SOURCE_PATH}"
-  OPTIONS -DCAR_BUILD_TESTS=OFF -DCAR_BUILD_EXAMPLES=OFF -DCAR_INSTALL=ON -DCAR_EIGEN=OFF -DCAR_XTENSOR=OFF)
+  OPTIONS -DCAR_BUILD_TESTS=OFF -DCAR_BUILD_EXAMPLES=OFF -DCAR_INSTALL=ON -DCAR_EIGEN=OFF -DCAR_XTENSOR=OFF -DCAR_CUDA=OFF)
 vcpkg_cmake_install()
 vcpkg_cmake_config_fixup(CONFIG_PATH share/cmake/car)
 vcpkg_fixup_pkgconfig()

@@ -98,9 +98,10 @@ loss_result loss_rows(const batch<T>& rows, const loss_options& options, const l
             gradient_rows<T, number> gradients = rows.template gradients<number>(i);
             gradients.factor = call.factor(weight, rows.upstream(i));
             const row_target<T> target = rows.target(i);
+            const std::ptrdiff_t wanted = target.first_choice(); // the gradient may take the place of the probabilities, if they are p's
             const auto row =
                 loss_of_row(rows.template logits<Difference>(i), target, options, limit, static_cast<bool>(arrays.lse_y), gradients);
-            call.add(i, weight, row.predicted == target.first_choice(), row, sums);
+            call.add(i, weight, row.predicted == wanted, row, sums);
         }
         sums.close_part();
     }
