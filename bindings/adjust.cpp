@@ -30,7 +30,9 @@ adjust_result adjust(const py::object& g, const py::object& prior, const py::obj
     const array weights(op, "prior", prior, term), classes(op, "labels", labels, element::int64);
     weights.require(term, "the terms of g");
     const auto options = list.options<car::adjust_options>();
-    const std::ptrdiff_t rows = classes.dimensions() == 1 ? classes.shape(0) : 1, cols = logits.shape(logits.dimensions() - 1);
+    const std::ptrdiff_t rows = classes.dimensions() == 1 ? classes.shape(0) : 1, strata = weights.dimensions() == 1 ? weights.shape(0) : 1,
+                         cols = logits.shape(logits.dimensions() - 1);
+    logits.require_samples({strata, rows, cols});
     const auto output = [&](element type, const std::vector<std::ptrdiff_t>& shape) {
         const auto [name, wanted] = list.next();
         return result_array(op, name, wanted, logits, type, shape);
@@ -40,14 +42,14 @@ adjust_result adjust(const py::object& g, const py::object& prior, const py::obj
     const auto backend = list.next().value;
     return with_type(logits.type(), [&]<class T>(T) {
         const auto all = logits.samples<const T>();
-        const auto strata = weights.vector<const car::term_of<T>>();
+        const auto shares = weights.vector<const car::term_of<T>>();
         const auto targets = classes.labels();
         const car::adjust_arrays<T> arrays{.probability = probability.view().template matrix<T>(),
                                            .grad = grad.view().template samples<T>(),
                                            .row_loss = row_loss.view().template vector<car::term_of<T>>()};
         adjust_result result{with_backend(op, backend, [&](const auto& on) {
             const py::gil_scoped_release unlocked;
-            return car::adjust(on, all, strata, targets, options, arrays);
+            return car::adjust(on, all, shares, targets, options, arrays);
         })};
         result.probability = probability.finish();
         result.grad = grad.finish();

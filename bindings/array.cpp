@@ -252,12 +252,21 @@ car::mask_view array::mask() const {
     return integers<car::mask_view>();
 }
 
+void array::require_samples(const std::vector<std::ptrdiff_t>& wanted) const {
+    if (dimensions_ != 3 || wanted.size() != 3 || shape() == wanted) return;
+    const auto text = [](const std::vector<std::ptrdiff_t>& of) {
+        return std::to_string(of[0]) + " x " + std::to_string(of[1]) + " x " + std::to_string(of[2]);
+    };
+    value_error(op_, std::string(name_) + " has shape " + text(shape()) + ", expected " + text(wanted));
+}
+
 result_array::result_array(const char* op, const char* name, py::handle wanted, const array& like, element type,
                            const std::vector<std::ptrdiff_t>& shape) {
     if (wanted.is_none() || wanted.ptr() == Py_False) return;
     if (wanted.ptr() != Py_True) {
         object_ = py::reinterpret_borrow<py::object>(wanted);
         array_ = array::output(op, name, wanted, type);
+        array_.require_samples(shape);
         return;
     }
     const py::handle given = like.given();

@@ -110,6 +110,8 @@ class array {
     void require_logits() const;
     void require_dimensions(int wanted, const char* shape) const;
     std::vector<std::ptrdiff_t> shape() const { return {shape_.begin(), shape_.begin() + dimensions_}; }
+    /// Fails where samples, which have three dimensions, are to be others.
+    void require_samples(const std::vector<std::ptrdiff_t>& wanted) const;
 
     template <class T>
     T* pointer() const {
@@ -128,6 +130,7 @@ class array {
     template <class T>
     car::matrix_view<T> samples() const {
         if (dimensions_ != 3) return matrix<T>();
+        if (shape_[1] == 1) return {pointer<T>(), shape_[0], shape_[2], strides_[0], strides_[2]};
         if (shape_[0] > 1 && shape_[1] > 0 && strides_[0] != shape_[1] * strides_[1]) apart();
         return {pointer<T>(), shape_[0] * shape_[1], shape_[2], strides_[1], strides_[2]};
     }

@@ -72,8 +72,9 @@ class call_arrays {
                                         ", the samples of " + keys.name());
         return keys.shape(0);
     }
-    void require_batch(const array& a, std::ptrdiff_t batch) const {
-        if (a.dimensions() == 3 && batch != 1 && a.shape(0) != batch)
+    /// `keys` is the array that the batch is of, where it has three dimensions.
+    void require_batch(const array& a, const array& keys, std::ptrdiff_t batch) const {
+        if (a.dimensions() == 3 && (batch != 1 || keys.dimensions() == 3) && a.shape(0) != batch)
             value_error(list_.op(),
                         std::string(a.name()) + " has " + std::to_string(a.shape(0)) + " samples, expected " + std::to_string(batch));
     }
@@ -150,16 +151,16 @@ struct attention_inputs : call_arrays {
         : call_arrays(list, "q", q), k(matrix("k", keys)), v(matrix("v", values)), options(list.options<car::attention_options>()),
           by(next_projections()) {
         options.batch = batch(k, options.batch);
-        require_batch(first(), options.batch);
-        require_batch(v, options.batch);
+        require_batch(first(), k, options.batch);
+        require_batch(v, k, options.batch);
     }
-    std::ptrdiff_t cols() const { return by[2] ? last(by[2]) : last(v); }
+    std::vector<std::ptrdiff_t> shape() const { return with_last(first().shape(), by[2] ? last(by[2]) : last(v)); }
 };
 
 py::object attention(const py::object& q, const py::object& k, const py::object& v, const py::kwargs& given) {
     arguments list(attention_signature(), given);
     attention_inputs in(list, q, k, v);
-    const result_array out = in.next_output(in.type(), with_last(in.first().shape(), in.cols()));
+    const result_array out = in.next_output(in.type(), in.shape());
     in.run([&]<class T>(T, const auto& on) {
         const auto queries = in.first().template samples<const T>(), keys = in.k.template samples<const T>(),
                    values = in.v.template samples<const T>();
@@ -176,6 +177,7 @@ py::tuple attention_vjp(const py::object& q, const py::object& k, const py::obje
     arguments list(attention_vjp_signature(), given);
     attention_inputs in(list, q, k, v);
     const array slope = in.matrix("upstream", upstream);
+    slope.require_samples(in.shape());
     const result_array grad_q = in.next_gradient(in.first()), grad_k = in.next_gradient(in.k), grad_v = in.next_gradient(in.v);
     const auto grad_by = in.next_gradients(in.by);
     in.run([&]<class T>(T, const auto& on) {
@@ -285,7 +287,7 @@ struct front_door_inputs : call_arrays {
         : call_arrays(list, "x", x), m(matrix("m", mediators)), options(list.options<car::front_door_options>()),
           first_by(next_projections()), second_by(next_projections()) {
         options.batch = batch(first(), options.batch);
-        require_batch(m, options.batch);
+        require_batch(m, first(), options.batch);
     }
     template <class T>
     car::front_door_projections<const T> by() const {
@@ -311,6 +313,7 @@ py::tuple front_door_attention_vjp(const py::object& x, const py::object& m, con
     arguments list(front_door_vjp_signature(), given);
     front_door_inputs in(list, x, m);
     const array slope = in.matrix("upstream", upstream);
+    slope.require_samples(in.first().shape());
     const result_array grad_x = in.next_gradient(in.first()), grad_m = in.next_gradient(in.m);
     const auto grad_first = in.next_gradients(in.first_by), grad_second = in.next_gradients(in.second_by);
     in.run([&]<class T>(T, const auto& on) {
@@ -384,12 +387,13 @@ struct intervention_inputs : call_arrays {
         : call_arrays(list, "t", t), v(matrix(of_v, keys)), options(list.options<car::intervention_options>()),
           approximator(next_matrix()) {
         options.batch = batch(v, options.batch);
-        require_batch(first(), options.batch);
+        require_batch(first(), v, options.batch);
     }
     std::vector<std::ptrdiff_t> shape() const {
         const bool is_shared = first().dimensions() == 2;
         const std::ptrdiff_t rows = first().shape(is_shared ? 0 : 1), cols = approximator ? last(approximator) : 2 * last(first());
         if (v.dimensions() == 3) return {options.batch, rows, cols};
+        if (!is_shared && options.batch == 1) return {first().shape(0), rows, cols};
         return {options.batch * rows, cols};
     }
 };
@@ -414,6 +418,7 @@ py::tuple intervention_vjp(const py::object& t, const py::object& v, const py::o
     arguments list(intervention_vjp_signature<Which>(), given);
     intervention_inputs in(list, t, Which::of_v, v);
     const array slope = in.matrix("upstream", upstream);
+    slope.require_samples(in.shape());
     const result_array grad_t = in.next_gradient(in.first()), grad_v = in.next_gradient(in.v), grad_by = in.next_gradient(in.approximator);
     in.run([&]<class T>(T, const auto& on) {
         const auto queries = in.first().template samples<const T>(), keys = in.v.template samples<const T>(), g = slope.samples<const T>(),

@@ -188,8 +188,12 @@ one profile.
     define(
         all, "of",
         [](const profile& p, const py::object& group) {
-            return PyIndex_Check(group.ptr()) ? p.copy().of(from_python<std::ptrdiff_t>("Profile.of", "group", group))
-                                              : p.copy().of(group.cast<std::vector<std::ptrdiff_t>>());
+            if (!PySequence_Check(group.ptr())) return p.copy().of(from_python<std::ptrdiff_t>("Profile.of", "group", group));
+            try {
+                return p.copy().of(group.cast<std::vector<std::ptrdiff_t>>());
+            } catch (const py::cast_error&) {
+                type_error("Profile.of", "group is " + shown(group) + ", expected an integer or several");
+            }
         },
         py::arg("group"), "of(self, group: int | collections.abc.Sequence[int]) -> Estimate\n\nOver a group, or several as one.");
     define(

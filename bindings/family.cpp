@@ -297,7 +297,10 @@ void bind_member(py::module_& module, const char* op, const std::array<role, N>&
         numbers(g.upstream);
         numbers(g.sample_weight);
         if (has_labels) numbers(g.weight);
-        const bool every = list.next().value.ptr() == Py_True;
+        const auto [of_gradients, asked] = list.next();
+        if (!asked.is_none() && !py::isinstance<py::bool_>(asked))
+            value_error(list.op(), std::string(of_gradients) + " is " + shown(asked) + ", expected True or False");
+        const bool every = asked.ptr() == Py_True;
         std::size_t next = 0;
         for (std::size_t k = 0; k != N; ++k) {
             if (!roles[k].learns) continue;

@@ -26,6 +26,8 @@ class fill {
             kind_ = object.cast<car::noise_fill>();
         } else if (PyFloat_Check(object.ptr()) || PyLong_Check(object.ptr())) {
             kind_ = car::constant_fill{from_python<double>(op, "fill", object)};
+        } else if (py::hasattr(object, "item") && py::hasattr(object, "ndim") && object.attr("ndim").cast<int>() == 0) { // NumPy's numbers
+            kind_ = car::constant_fill{from_python<double>(op, "fill", object.attr("item")())};
         } else if (PyUnicode_Check(object.ptr())) {
             if (PyUnicode_CompareWithASCIIString(object.ptr(), "mean") != 0)
                 value_error(op, "fill is " + shown(object) + ", expected a number, 'mean', a NoiseFill or images");

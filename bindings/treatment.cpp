@@ -172,7 +172,8 @@ const signature& weights_signature() {
 py::object propensity_weights(const py::object& arms, const py::object& propensities, const py::kwargs& given) {
     arguments list(weights_signature(), given);
     const char* op = list.op();
-    const array t = integers(op, "treatment", arms), e = doubles(op, "propensity", propensities);
+    const array t = integers(op, "treatment", arms), e(op, "propensity", propensities, element::float64);
+    e.require(element::float64);
     const auto how = list.options<car::hajek>().weighting;
     const auto [name, wanted] = list.next();
     const result_array out(op, name, wanted.is_none() ? py::handle(Py_True) : wanted, e, element::float64, e.shape());

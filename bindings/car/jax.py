@@ -219,5 +219,5 @@ def car_loss(
     # The kernel's own checks of the options, and of the type of p, on a row of no meaning.
     probe = np.zeros((1, p.shape[1]), p.dtype)
     checked: dict[str, Any] = {**options, "ignore_index": 0, "empty": "zero"}
-    _car.loss(probe, probe, np.zeros(1, np.int64), **checked)
+    _car.loss(probe, None if c is None else probe, np.zeros(1, np.int64), **checked)
     return _value(tuple(sorted(options.items())), p, c, labels, tuple(inputs))

@@ -115,7 +115,8 @@ def _backward(ctx: Any, cotangents: Any, hvp: Any) -> list[Any]:
     if upstream is not None:
         if not ctx.gradients:
             raise RuntimeError("car_loss: it was called without gradients and cannot be differentiated now")
-        scale = upstream.unsqueeze(-1) if upstream.dim() else upstream
+        # Never of no dimension: that would be rounded to the type of the gradients.
+        scale = upstream.unsqueeze(-1) if upstream.dim() else upstream.reshape(1, 1)
         for k in wanted:
             out[k] = ((grad_p, grad_c)[k] * scale).to(p.dtype)
     if v_p is not None or v_c is not None:
@@ -287,8 +288,9 @@ def car_loss(
 
 
 def _call(p: Any, c: Any, labels: Any, inputs: tuple[Any, ...], options: _Options) -> torch.Tensor:
-    for name, tensor in (("p", p), ("c", c), ("labels", labels)):
-        if not isinstance(tensor, torch.Tensor) and not (tensor is None and name == "c"):
+    weights = zip(("weight", "sample_weight", "row_mask", "class_mask"), inputs)
+    for name, tensor in (("p", p), ("c", c), ("labels", labels), *weights):
+        if not isinstance(tensor, torch.Tensor) and not (tensor is None and name not in ("p", "labels")):
             raise TypeError(f"car_loss: {name} is a {type(tensor).__name__}, expected a tensor")
         if tensor is not None and tensor.device.type not in ("cpu", "meta"):
             raise TypeError(f"car_loss: {name} is on {tensor.device}, expected the CPU: this build has no backend for it")

@@ -212,3 +212,42 @@ def test_errors():
         car.adjust(z, [1.0], [0, 1])
     with pytest.raises(TypeError, match="car::textual_intervention: there is no argument 'temperature'"):
         car.textual_intervention(x, z, temperature=2)
+
+
+def test_samples_of_one_row():
+    random = np.random.default_rng(8)
+    q, k = draw(random, np.float32, 2, 4), draw(random, np.float32, 2, 5, 4)
+    want = car.attention(np.stack([q[:1], q[1:]]), k, k)
+    wide = np.zeros((2, 3, 4), np.float32)
+    wide[:, 1] = q
+    for one in (q[:, None, :], np.ascontiguousarray(q[:, None, :]), wide[:, 1:2, :]):
+        assert (car.attention(one, k, k) == want).all()
+    g = draw(random, np.float64, 3, 5)
+    labels, prior = np.array([2]), np.array([0.5, 0.25, 0.25])
+    assert car.adjust(g[:, None, :], prior, labels).value == car.adjust(g, prior, labels).value
+
+
+def test_samples_in_another_order_are_refused():
+    random = np.random.default_rng(9)
+    g, prior, labels = draw(random, np.float64, 2, 3, 5), np.array([0.5, 0.25, 0.25]), np.array([0, 1])
+    with pytest.raises(ValueError, match="car::adjust: g has shape 2 x 3 x 5, expected 3 x 2 x 5"):
+        car.adjust(g, prior, labels)
+    q, k = draw(random, np.float32, 2, 3, 4), draw(random, np.float32, 2, 5, 4)
+    out = np.full((3, 2, 4), 7, np.float32)
+    with pytest.raises(ValueError, match="car::attention: out has shape 3 x 2 x 4, expected 2 x 3 x 4"):
+        car.attention(q, k, k, out=out)
+    assert (out == 7).all()
+    with pytest.raises(ValueError, match="car::attention_vjp: upstream has shape 3 x 2 x 4, expected 2 x 3 x 4"):
+        car.attention_vjp(q, k, k, out)
+    with pytest.raises(ValueError, match="car::attention_vjp: grad_q has shape 3 x 2 x 4, expected 2 x 3 x 4"):
+        car.attention_vjp(q, k, k, q, grad_q=out)
+    with pytest.raises(ValueError, match="car::front_door_attention: m has 3 samples, expected 1"):
+        car.front_door_attention(q[:1], draw(random, np.float32, 3, 5, 4))
+
+
+def test_prompts_of_every_sample():
+    random = np.random.default_rng(10)
+    t, prompts = draw(random, np.float32, 2, 3, 4), draw(random, np.float32, 5, 4)
+    got = car.textual_intervention(t, prompts)
+    assert got.shape == (2, 3, 8)
+    assert (got == car.textual_intervention(t, prompts, out=np.zeros((2, 3, 8), np.float32))).all()

@@ -192,3 +192,10 @@ def test_vjps():
         moved[1][k][1, 2] -= step
         ahead, behind = ((g * car.deconfounded(*a)).sum() for a in moved)
         assert abs(grad[1, 2] - (ahead - behind) / (2 * step)) <= 1e-8
+
+
+def test_gradients_are_asked_for_or_not():
+    p, c = np.zeros((2, 3)), np.ones((2, 3))
+    for asked in ("accumulate", "overwrite", 1):
+        with pytest.raises(ValueError, match="car::cal: gradients is .*, expected True or False"):
+            car.cal(p, c, [0, 1], gradients=asked)

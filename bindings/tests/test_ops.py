@@ -238,6 +238,15 @@ def test_erase(count, channels, height, width, kind):
     assert (whole[-1:] == again).all() and (whole[masks[:, None].repeat(channels, 1) == 0] == images[keep.repeat(channels, 1) == 1]).all()
 
 
+def test_erase_without_images_and_with_numbers_of_numpy():
+    none = np.zeros((0, 1, 4, 4), np.float32)
+    assert car.erase(none, none).shape == none.shape
+    images, masks = np.ones((2, 1, 4, 4), np.float32), np.ones((2, 1, 4, 4), np.float32)
+    for fill in (0.5, np.float32(0.5), np.array(0.5)):
+        assert (car.erase(images, masks, fill=fill) == 0.5).all()
+    assert (car.erase(images, masks, fill=np.int64(2)) == 2).all()
+
+
 def test_occlude_and_factors():
     frames = np.zeros((2, 1, 8, 8), np.float32)
     boxes, occluder = [[0, 0, 8, 8], [0, 0, 0, 0]], np.ones((2, 2), np.float32)

@@ -134,6 +134,20 @@ def test_autocast_and_narrow_types(batch):
     assert mixed.dtype == torch.float32
 
 
+def test_a_large_upstream_gradient_of_narrow_types(batch):
+    """65536, as a scaler of gradients begins with, is beyond the numbers of float16."""
+    p, c, labels = batch[0].detach().half().requires_grad_(), batch[1].detach().half(), batch[2]
+    (car_loss(p, c, labels) * 65536).backward()
+    wide = p.detach().float().requires_grad_()
+    (car_loss(wide, c.float(), labels) * 65536).backward()
+    assert torch.allclose(p.grad.float(), wide.grad, rtol=2e-3, atol=65536 * 2**-24)
+
+
+def test_weights_that_are_no_tensors(batch):
+    with pytest.raises(TypeError, match="car_loss: weight is a list, expected a tensor"):
+        car_loss(batch[0], batch[1], batch[2], weight=[1.0] * batch[0].shape[1])
+
+
 def test_tensors_go_through_car_itself(batch):
     p, c, labels = (x.detach() for x in batch)
     r = car.loss(p, c, labels, gradients=True, terms=True)

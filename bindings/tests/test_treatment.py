@@ -237,3 +237,14 @@ def test_profile():
     assert drop.all().mean == 0.5 and drop.all().count == 2
     with pytest.raises(ValueError, match="group in row 0 is 4, expected -1 to 3"):
         one.add([1.0], [4])
+
+
+def test_what_is_no_array_and_no_group():
+    with pytest.raises(TypeError, match="propensity"):
+        car.propensity_weights([1, 0], None)
+    profile = car.Profile(3)
+    profile.add([1.0, 0.0, 1.0], [0, 1, 1])
+    assert profile.of(np.array([0, 1])).count == 3
+    for group in (None, 1.5, [0.5], "ab"):
+        with pytest.raises(TypeError, match="group"):
+            profile.of(group)

@@ -135,6 +135,7 @@ class image_checker : public checker {
     void distinct(const char* name, const image_view<T, Space>& v) const {
         std::array<std::pair<std::ptrdiff_t, std::ptrdiff_t>, 4> axes{
             {{v.image_stride, v.count}, {v.channel_stride, v.channels}, {v.row_stride, v.height}, {v.column_stride, v.width}}};
+        if (v.count == 0 || v.channels == 0 || v.height == 0 || v.width == 0) return;
         for (auto& [stride, size] : axes) stride = size < 2 ? 0 : std::abs(stride);
         std::sort(axes.begin(), axes.end());
         std::ptrdiff_t reached = 0;
