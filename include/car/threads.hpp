@@ -19,8 +19,7 @@ namespace car::inline CAR_ABI {
 /// Threads that wait for work: an executor, `car::simd.on(pool)`.
 ///
 /// The calling thread works too. A call while another one is running, or from a task, is done by its caller alone. A thread looks for
-/// work for at most 50 microseconds before it sleeps. In a forked process the threads are made anew. A task that
-/// throws ends the program.
+/// work for at most 50 microseconds before it sleeps. In a forked process the threads are made anew. A task that throws ends the program.
 class thread_pool {
     struct job {
         std::ptrdiff_t count;
@@ -44,8 +43,8 @@ class thread_pool {
         std::vector<std::thread> threads;
 
         explicit crew(int others) {
-            std::unique_ptr<crew, void (*)(crew*)> incomplete(this,
-                                                              [](crew* all) { all->dismiss(); }); // the system may give no more of them
+            // For where the system gives no more of them.
+            std::unique_ptr<crew, void (*)(crew*)> incomplete(this, [](crew* all) { all->dismiss(); });
             for (int i = 0; i < others; ++i) threads.emplace_back([this] { wait_and_work(); });
             static_cast<void>(incomplete.release());
         }
