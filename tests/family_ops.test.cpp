@@ -202,9 +202,9 @@ TEST_CASE("the de-confounded classifier: squares that leave the range") {
     };
     for (const double strength : {0.0, 3.0}) {
         const std::vector<double> plain = run(1, 1, strength);
-        for (const double size : {1e160, 1e200, 1e-160, 1e-170})
+        for (const double factor : {1e160, 1e200, 1e-160, 1e-170})
             for (const bool weights : {false, true}) {
-                const std::vector<double> one = weights ? run(1, size, strength) : run(size, 1, strength);
+                const std::vector<double> one = weights ? run(1, factor, strength) : run(factor, 1, strength);
                 for (std::size_t k = 0; k != 5; ++k) CHECK(one[k] == doctest::Approx(plain[k]).epsilon(1e-13));
             }
     }
