@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detail/check.hpp" // fail, shape_text
+#include "detail/part.hpp"  // a mask's share of a pixel
 #include "view.hpp"         // host, device
 
 #include <algorithm>   // std::sort, std::max
@@ -23,9 +24,6 @@ namespace detail {
 constexpr std::ptrdiff_t product(std::ptrdiff_t a, std::ptrdiff_t b) {
     return static_cast<std::ptrdiff_t>(static_cast<std::size_t>(a) * static_cast<std::size_t>(b));
 }
-
-/// weight * value. A value without weight is not looked at, so that its NaN stays where it is.
-constexpr double part(double weight, double value) { return weight == 0 ? 0 : weight * value; }
 
 } // namespace detail
 

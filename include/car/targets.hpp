@@ -58,19 +58,19 @@ class label_view : public detail::erased_vector<std::int64_t> {
   public:
     label_view() = default;
 
+    /// Element i as a name, such as a cluster's: one above the range of std::int64_t keeps its bits, and is told from the others.
+    std::int64_t name(std::ptrdiff_t i) const {
+        if (width() != sizeof(std::int64_t)) return (*this)[i];
+        std::int64_t bits = 0;
+        std::memcpy(&bits, static_cast<const std::int64_t*>(data()) + i * stride(), sizeof bits);
+        return bits;
+    }
+
     template <detail::index Int>
     label_view(const vector_view<Int>& labels) : erased_vector(labels) {}
 
     template <class R>
         requires detail::index<detail::vector_element<R>> label_view(R&& labels) : label_view(detail::as_vector(labels)) {}
-
-        /// Element i as a name, such as a cluster's: one above the range of std::int64_t keeps its bits, and is told from the others.
-        std::int64_t name(std::ptrdiff_t i) const {
-            if (width() != sizeof(std::int64_t)) return (*this)[i];
-            std::int64_t bits = 0;
-            std::memcpy(&bits, static_cast<const std::int64_t*>(data()) + i * stride(), sizeof bits);
-            return bits;
-        }
 };
 
 /// Which elements count: bools, or integers of which 0 is false. As label_view otherwise.

@@ -53,8 +53,7 @@ struct cal_row {
             row.put(0, k, options.factual_weight * factual.slope(k, row.label) + force);
             row.put(1, k, live ? -options.strength * force : 0);
         }
-        return {scalar_row::weighted(options.factual_weight, plain) + scalar_row::weighted(options.corrected_weight, other),
-                {plain, other}};
+        return {detail::part(options.factual_weight, plain) + detail::part(options.corrected_weight, other), {plain, other}};
     }
 };
 

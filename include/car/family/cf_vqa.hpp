@@ -75,9 +75,8 @@ struct cf_vqa_row {
             row.put(2, k, to_v);
         }
         const double apart = divergence.value();
-        using scalar_row::weighted;
-        return {ce + weighted(options.question_weight, of_q) + weighted(options.vision_weight, of_v) +
-                    weighted(options.divergence_weight, apart),
+        using detail::part;
+        return {ce + part(options.question_weight, of_q) + part(options.vision_weight, of_v) + part(options.divergence_weight, apart),
                 {ce, of_q, of_v, apart, options.divergence_weight * to_constant.value()}};
     }
 };

@@ -44,11 +44,10 @@ struct xerm_row {
         if (what != fault::none) return scalar_row::refused<3>(what);
 
         const double of_f = detail::log(factual.surprise(row.label)), of_cf = detail::log(balanced.surprise(row.label));
-        using scalar_row::weighted;
-        double share = detail::sigmoid(weighted(options.gamma, of_cf - of_f)),
-               rest = detail::sigmoid(weighted(options.gamma, of_f - of_cf));
+        using detail::part;
+        double share = detail::sigmoid(part(options.gamma, of_cf - of_f)), rest = detail::sigmoid(part(options.gamma, of_f - of_cf));
         if (options.formula == formula::as_published) {
-            const double f = detail::exp(weighted(options.gamma, of_f)), cf = detail::exp(weighted(options.gamma, of_cf));
+            const double f = detail::exp(part(options.gamma, of_f)), cf = detail::exp(part(options.gamma, of_cf));
             share = cf / (cf + f + published_floor);
             rest = (f + published_floor) / (cf + f + published_floor);
         }

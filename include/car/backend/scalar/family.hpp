@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "../../backend.hpp" // scalar_backend
-#include "batch.hpp"         // weight, upstream gradient and target of each row
+#include "../../backend.hpp"     // scalar_backend
+#include "../../detail/part.hpp" // terms with their weights
+#include "batch.hpp"             // weight, upstream gradient and target of each row
 
 #include <array>   // the inputs of a row
 #include <cstddef> // std::size_t
@@ -44,9 +45,6 @@ inline fault first_fault(fault one, fault other) {
     if (one == fault::masked_row || other == fault::masked_row) return fault::masked_row;
     return one != fault::none ? one : other;
 }
-
-/// A term with its weight: none where that is 0, infinite as the term may be.
-inline double weighted(double weight, double term) { return weight == 0 ? 0 : weight * term; }
 
 /// What a row without an answer gives.
 template <std::size_t Terms>
